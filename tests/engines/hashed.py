@@ -171,10 +171,11 @@ class HashedState:
         places = max(ends, default=0)
         self.rows = [row[:places] for row in self.rows]
 
-    def select(self, rows: Sequence[int]) -> HashedState:
-        return HashedState(
-            self.model, [list(self.rows[row]) for row in rows], self.stop, self.adapted
-        )
+    def select(self, rows: Sequence[int], more: Sequence[HashedState] = ()) -> HashedState:
+        own = [self.rows[row] for row in rows] + [row for state in more for row in state.rows]
+        width = max(map(len, own))
+        padded = [[*[None] * (width - len(row)), *row] for row in own]
+        return HashedState(self.model, padded, self.stop, self.adapted)
 
     def repeat(self, rows: int) -> HashedState:
         [row] = self.rows

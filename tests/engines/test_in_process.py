@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Event
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hashed import TEXTS, HashedModel
+from hashed import TEXTS, HashedModel, HashedState
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
@@ -212,6 +212,31 @@ def test_many_critiques_side_by_side(window: int | None) -> None:
     found = by_index(InProcessEngine(model).run(table))
     for request in table:
         same(found[request.index], plain(model, request))
+
+
+def test_a_row_joins_when_others_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step costs about the same for one row as for several, so there should be few steps for few rows."""
+    model, steps = HashedModel(), []
+    feed = HashedState.feed
+
+    def watched(state: HashedState, tokens: Sequence[Sequence[int]], keep: int = 1) -> np.ndarray:
+        if max(map(len, tokens)) == 1:
+            steps.append(sum(map(len, tokens)))
+        return feed(state, tokens, keep)
+
+    monkeypatch.setattr(HashedState, "feed", watched)
+    texts = ("a", "a dog. and ab", "a goat", "s")
+    table = [
+        ask(text, critique_tokens=60, temperature=1.0, seed=seed, choose=False)
+        for seed in range(10)
+        for text in texts
+    ]
+    table = [replace(request, index=index) for index, request in enumerate(table)]
+    found = by_index(InProcessEngine(model, rows=4).run(table))
+    lengths = [done.usage.completion_tokens for done in found.values()]
+    assert max(lengths) > 4 * min(lengths)  # so rows that began together end at other times
+    assert max(steps) == 4 and sum(steps) == sum(lengths) - len(table)
+    assert sum(steps) / len(steps) > 3
 
 
 @settings(max_examples=50)

@@ -204,9 +204,9 @@ def test_small_batches_give_the_same(
     small = TransformersEngine(str(tiny_folder), device="cpu", batch_tokens=40)
     monkeypatch.setattr("mene.engines.in_process.batches.WINDOW", 3)
     sizes = []
-    batch = small._batch
+    read = small._read
     monkeypatch.setattr(
-        small, "_batch", lambda rows, *more: (sizes.append(len(rows)), batch(rows, *more))[1]
+        small, "_read", lambda rows, *more: (sizes.append(len(rows)), read(rows, *more))[1]
     )
     parts = by_index(small.run(questions()))
     assert len(sizes) > 2
@@ -379,9 +379,9 @@ def test_out_of_memory_halves_the_batch(
     tiny: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = by_index(tiny.run(questions()))
-    forward, batch, sizes = tiny._model.model.forward, tiny._batch, []
+    forward, read, sizes = tiny._model.model.forward, tiny._read, []
     monkeypatch.setattr(
-        tiny, "_batch", lambda rows, *more: (sizes.append(len(rows)), batch(rows, *more))[1]
+        tiny, "_read", lambda rows, *more: (sizes.append(len(rows)), read(rows, *more))[1]
     )
 
     def small(**arguments: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from mene.engines.base import Request
 from mene.engines.in_process.fed import FedModel
@@ -38,53 +38,75 @@ def shared_start(rows: Sequence[Row]) -> list[int]:
 
 
 def in_trees(rows: Sequence[Row], model: FedModel) -> bool:
-    """Return whether rows are read as prefix trees: in verdict mode, by a model that accepts an attention mask."""
+    """Return whether rows are read as prefix trees: by a model that accepts an attention mask, within its window."""
     window = model.sliding_window
-    return (
-        model.trees
-        and not rows[0].room
-        and (window is None or max(len(row.ids) for row in rows) + RESERVE <= window)
-    )
+    return model.trees and (window is None or max(len(row.ids) for row in rows) + RESERVE <= window)
 
 
 def batches(
     rows: Sequence[Row], shared: int, model: FedModel, batch_tokens: int, most: int | None = None
 ) -> Iterator[list[Row]]:
-    """Divide rows of one kind into batches, or into trees that are read one after the other (``read_in_tree``).
+    """Divide rows of one kind into batches that are read at once, or into trees.
 
     Args:
         shared: length of their common prefix that is computed already.
         batch_tokens: maximum number of tokens computed at once, including padding.
-        most: maximum number of rows in a batch; None = limited by memory only.
+        most: maximum number of rows in a batch of critiques; None = limited by memory only.
     """
-    if in_trees(rows, model):
-        nodes = min(batch_tokens, model.tree_nodes or batch_tokens)
-        for pack in packs([row.ids[shared:] for row in rows], nodes, chained=True):
-            yield [rows[i] for i in pack]
-    else:
-        yield from _by_length(rows, shared, model.sliding_window, batch_tokens, most or len(rows))
+    fit = fitting(model, batch_tokens, most)
+    if not in_trees(rows, model):
+        yield from _by_length(rows, shared, batch_tokens, fit)
+        return
+    nodes = min(batch_tokens, model.tree_nodes or batch_tokens)
+    writes = rows[0].room > 0
+    # Trees of verdicts go on from the one before (``read_in_tree``); those of critiques do not.
+    found = packs([row.ids[shared:] for row in rows], nodes, chained=not writes)
+    trees = ([rows[i] for i in pack] for pack in found)
+    if not writes:
+        yield from trees
+        return
+    # Rows that are written together are padded to the longest.
+    for tree in sorted(trees, key=lambda tree: -max(len(row.ids) for row in tree)):
+        yield from _that_fit(tree, fit)
 
 
-def _by_length(
-    rows: Sequence[Row], shared: int, window: int | None, batch_tokens: int, most: int
-) -> Iterator[list[Row]]:
-    """Group rows of similar length, the longest first."""
+def fitting(
+    model: FedModel, batch_tokens: int, most: int | None
+) -> Callable[[Sequence[Row]], bool]:
+    """Return a function that tells whether rows may share a KV cache; arguments as in ``batches``."""
+
+    def fit(rows: Sequence[Row]) -> bool:
+        if len(rows) == 1:
+            return True
+        if most is not None and len(rows) > most:
+            return False
+        longest = max(len(row.ids) for row in rows) + max(row.room for row in rows)
+        # A sliding window counts places of the KV cache, including padding, so rows that exceed the window must have no
+        # padding.
+        window = model.sliding_window
+        small = window is None or longest + RESERVE <= window
+        return small and len(rows) * longest <= KV_FACTOR * batch_tokens
+
+    return fit
+
+
+def _that_fit(rows: Sequence[Row], fit: Callable[[Sequence[Row]], bool]) -> Iterator[list[Row]]:
     batch: list[Row] = []
-    for row in sorted(rows, key=lambda row: -len(row.ids)):
-        size = len(batch) + 1
-        length = len((batch or [row])[0].ids)
-        room = max(other.room for other in [*batch, row])
-        # A sliding window counts places of the KV cache, including padding, so rows that exceed the window
-        # must have no padding.
-        alone = window is not None and length + room + RESERVE > window
-        if batch and (
-            alone
-            or size > most
-            or size * (length - shared) > batch_tokens
-            or size * (length + room) > KV_FACTOR * batch_tokens
-        ):
+    for row in rows:
+        if batch and not fit([*batch, row]):
             yield batch
             batch = []
         batch.append(row)
     if batch:
         yield batch
+
+
+def _by_length(
+    rows: Sequence[Row], shared: int, batch_tokens: int, fit: Callable[[Sequence[Row]], bool]
+) -> Iterator[list[Row]]:
+    """Group rows of similar length, the longest first."""
+
+    def fits(batch: Sequence[Row]) -> bool:
+        return fit(batch) and len(batch) * (len(batch[0].ids) - shared) <= batch_tokens
+
+    yield from _that_fit(sorted(rows, key=lambda row: -len(row.ids)), fits)

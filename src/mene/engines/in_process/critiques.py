@@ -1,55 +1,125 @@
-"""Writing the critiques of a batch in parallel: token by token up to the cue, the end of the turn, or the limit."""
+"""Writing critiques in parallel, token by token up to the cue, the end of the turn, or the limit.
+
+Rows that have ended leave the batch, and others join it, so that the weights are read for many rows at each step.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from threading import Event
+from typing import NamedTuple
 
 import numpy as np
 
 from mene.engines.in_process.fed import State
 from mene.engines.in_process.row import Row
-from mene.engines.in_process.tree import common_start
+from mene.engines.in_process.tree import Tree, common_start
 
 Decode = Callable[[list[int]], str]
+# Part of a batch that has ended when these rows leave it: moving the others costs about a step.
+LEAVE = 1 / 4
+
+
+class Writing(NamedTuple):
+    """How the rows of a run are written.
+
+    Attributes:
+        start: has read what all prompts begin with, and is left unchanged.
+        trees: whether prompts are read as prefix trees.
+        fit: whether rows may be written together.
+        stop: ends the writing when it is set.
+        decode: tokens to text.
+        stops: tokens that end a turn.
+    """
+
+    start: State
+    trees: bool
+    fit: Callable[[list[Row]], bool]
+    stop: Event
+    decode: Decode
+    stops: frozenset[int]
 
 
 def write(
-    rows: list[Row],
-    state: State,
-    logits: np.ndarray,
-    stop: Event,
-    decode: Decode,
-    stops: frozenset[int],
+    groups: Iterable[list[Row]], writing: Writing
 ) -> Iterator[tuple[list[Row], State | None]]:
-    """Write the rows' critiques; finished rows leave the batch when they are half of it.
+    """Write the critiques of rows.
 
     Args:
-        logits: (rows, 1, vocabulary), after the prompts.
-        stops: tokens that end a turn.
+        groups: rows of one kind; those of a group are read together.
 
     Yields:
-        Finished rows and, where a label follows the critique, a state with these rows only.
+        Rows that have ended and, where a label follows the critique, a state with these rows only.
     """
+    waiting, rows = deque(groups), list[Row]()
+    state: State | None = None
+    while not writing.stop.is_set():
+        done = [i for i, row in enumerate(rows) if row.stopped]
+        if len(done) < LEAVE * len(rows):
+            assert state is not None
+            logits = state.feed([[] if row.stopped else row.written[-1:] for row in rows])
+            _choose(rows, logits, writing)
+            continue
+        if done and state is not None:
+            ended = [rows[i] for i in done]
+            yield ended, state.select(done) if ended[0].request.choose else None
+        going = [i for i, row in enumerate(rows) if not row.stopped]
+        rows = [rows[i] for i in going]
+        joining: list[State] = []
+        while waiting and (some := _joining(rows, waiting, writing.fit)):
+            joining.append(_begin(some, writing))
+            rows += some
+        if not rows:
+            return
+        if state is not None and going:
+            state = state.select(going, joining)
+        else:
+            first, *rest = joining
+            state = first.select(range(len(first.lengths())), rest) if rest else first
+
+
+def _joining(
+    rows: list[Row], waiting: deque[list[Row]], fit: Callable[[list[Row]], bool]
+) -> list[Row]:
+    """Take as many rows of the next group as fit."""
+    group = waiting.popleft()
+    count = next((n for n in range(len(group), 0, -1) if fit(rows + group[:n])), 0)
+    if count < len(group):
+        waiting.appendleft(group[count:])
+    return group[:count]
+
+
+def _begin(rows: list[Row], writing: Writing) -> State:
+    """Read the prompts of rows, and choose their first tokens."""
     for row in rows:
+        row.began = time.perf_counter()
         row.written, row.stopped, row.critique = [], False, ""
         # One generator per row, so that the draws do not depend on the other rows.
         row.random = np.random.default_rng(row.request.seed % 2**64)
-    while not stop.is_set():
-        for row, scores in zip(rows, logits[:, -1], strict=True):
-            if not row.stopped:
-                add(row, _next(row, scores), decode, stops)
-        done = [i for i, row in enumerate(rows) if row.stopped]
-        if 2 * len(done) >= len(rows):
-            yield (
-                [rows[i] for i in done],
-                state.select(done) if rows[0].request.choose else None,
-            )
-            going = [i for i, row in enumerate(rows) if not row.stopped]
-            if not going:
-                return
-            rows, state = [rows[i] for i in going], state.select(going)
-        logits = state.feed([[] if row.stopped else row.written[-1:] for row in rows])
+    (shared,) = writing.start.lengths()
+    tails = [row.ids[shared:] for row in rows]
+    if not writing.trees:
+        state = writing.start.repeat(len(rows))
+        _choose(rows, state.feed(tails), writing)
+        return state
+    tree = Tree.of(tails)
+    ends = [places[-1] for places in tree.places]
+    nodes = list(dict.fromkeys(ends))  # rows may be identical
+    logits, state = writing.start.read_tree(tree, nodes, paths=tree.places)
+    assert state is not None
+    for before, row, tail in zip([[], *tails], rows, tails, strict=False):
+        row.cached += common_start(before, tail)
+    _choose(rows, logits[[nodes.index(end) for end in ends], None], writing)
+    return state
+
+
+def _choose(rows: list[Row], logits: np.ndarray, writing: Writing) -> None:
+    """Add the next token of each row that has not ended. logits: (rows, 1, vocabulary)."""
+    for row, scores in zip(rows, logits[:, -1], strict=True):
+        if not row.stopped:
+            add(row, _next(row, scores), writing.decode, writing.stops)
 
 
 def add(row: Row, token: int, decode: Decode, stops: frozenset[int]) -> None:

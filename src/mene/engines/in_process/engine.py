@@ -1,9 +1,8 @@
 """The common part of the engines inside this process: it makes an ``Engine`` of a model that is fed tokens (``fed.py``).
 
-Requests are pulled in windows. The common prefix of a window's prompts is computed once and kept for the next window. In
-verdict mode, the rest is packed into prefix trees, so that nothing that two prompts share is computed twice. In critique
-mode, rows are batched by length, and every phase (prompt, critique, cue, labels of several tokens) is the same step: feed a
-few more tokens per row, `State.feed`.
+Requests are pulled in windows. The common prefix of a window's prompts is computed once and kept for the next window. The
+rest is packed into prefix trees, so that nothing that two prompts share is computed twice. Every phase of a critique (its
+tokens, cue, labels of several tokens) is the same step: feed a few more tokens per row, `State.feed`.
 
 The model reads the same text as in the other engines, token for token; see ``Row``.
 """
@@ -13,14 +12,14 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from mene.engines.base import Completion, LabelKey, Reading, Request
 from mene.engines.in_process import critiques
-from mene.engines.in_process.batches import batches, in_trees, shared_start, windows
+from mene.engines.in_process.batches import batches, fitting, in_trees, shared_start, windows
 from mene.engines.in_process.fed import FedModel, State, Stopped
 from mene.engines.in_process.labels import Ahead, Logs, read_after, read_in_tree
 from mene.engines.in_process.row import Row, fitted
@@ -123,13 +122,19 @@ class InProcessEngine:
                     return
                 self._check_open()
                 self._share(rows, start)
-                shared = len(start.tokens)
-                found = batches(rows, shared, self._model, self._batch_tokens, self._most)
-                for batch, following in pairwise([*found, []]):
+                if rows[0].room:
+                    yield from self._attempt(rows, start, most=self._most)
+                    continue
+                for batch, following in pairwise([*self._batches(rows, start), []]):
                     self._check_open()
                     yield from self._attempt(batch, start, following)
                     if start.stop.is_set():
                         return
+
+    def _batches(
+        self, rows: Sequence[Row], start: _Start, most: int | None = None
+    ) -> Iterator[list[Row]]:
+        return batches(rows, len(start.tokens), self._model, self._batch_tokens, most)
 
     def _check_open(self) -> None:
         # Checked before every batch: a generator in progress may be carried into a fork, which lacks the model's threads.
@@ -196,16 +201,26 @@ class InProcessEngine:
         start.tokens, start.state = common, state
 
     def _attempt(
-        self, rows: list[Row], start: _Start, following: Sequence[Row] = ()
+        self,
+        rows: list[Row],
+        start: _Start,
+        following: Sequence[Row] = (),
+        most: int | None = None,
     ) -> Generator[Completion, None, None]:
-        """Run a batch; when memory runs out, run its remaining rows in halves.
+        """Run rows; when memory runs out, run what remains in halves.
 
         Args:
-            following: the next batch.
+            following: the next batch of verdicts.
+            most: critiques written at once; None: no limit.
         """
         left = {row.request.index: row for row in rows}
         try:
-            for completion in self._batch(rows, start, following):
+            found = (
+                self._write(rows, start, most)
+                if rows[0].room
+                else self._read(rows, start, following)
+            )
+            for completion in found:
                 del left[completion.index]
                 yield completion
             return
@@ -226,33 +241,46 @@ class InProcessEngine:
             )
             yield Completion(row.request.index, error=error)
             return
-        half = (len(rows) + 1) // 2
+        most = max(1, min(most or len(rows), len(rows)) // 2)
+        half = most if rows[0].room else (len(rows) + 1) // 2
         for part in (rows[:half], rows[half:]):
             if part:
-                yield from self._attempt(part, start)
+                yield from self._attempt(part, start, most=most)
 
-    def _batch(
+    def _read(
         self, rows: list[Row], start: _Start, following: Sequence[Row]
     ) -> Generator[Completion, None, None]:
-        began = time.perf_counter()
+        """Read the verdicts of a batch."""
         shared = len(start.tokens)
         assert start.state is not None
+        for row in rows:
+            row.began = time.perf_counter()
         if in_trees(rows, self._model):
             ahead, start.ahead = start.ahead or Ahead(start.state), None
             logs, start.ahead = read_in_tree(rows, ahead, shared, following)
-            yield from _completions(rows, logs, began)
-            return
-        state = start.state.repeat(len(rows))
-        logits = state.feed([row.ids[shared:] for row in rows])
-        if not rows[0].room:
-            yield from _completions(rows, read_after(rows, state, logits), began)
-            return
-        stops = self._model.stops
-        for done, end in critiques.write(rows, state, logits, start.stop, self._decode, stops):
+        else:
+            state = start.state.repeat(len(rows))
+            logs = read_after(rows, state, state.feed([row.ids[shared:] for row in rows]))
+        yield from _completions(rows, logs)
+
+    def _write(
+        self, rows: list[Row], start: _Start, most: int | None
+    ) -> Generator[Completion, None, None]:
+        """Write the critiques of any number of rows, at most ``most`` at once, and read their verdicts."""
+        assert start.state is not None
+        writing = critiques.Writing(
+            start=start.state,
+            trees=in_trees(rows, self._model),
+            fit=fitting(self._model, self._batch_tokens, most),
+            stop=start.stop,
+            decode=self._decode,
+            stops=self._model.stops,
+        )
+        for done, end in critiques.write(self._batches(rows, start, most), writing):
             logs = None
             if end is not None:
                 logs = read_after(done, end, critiques.close(done, end, self._ids))
-            yield from _completions(done, logs, began)
+            yield from _completions(done, logs)
 
 
 @dataclass(slots=True)
@@ -280,14 +308,10 @@ class _Start:
             self.state.stop = stop
 
 
-def _completions(
-    rows: list[Row], logs: list[Logs] | None, began: float
-) -> Generator[Completion, None, None]:
+def _completions(rows: list[Row], logs: list[Logs] | None) -> Generator[Completion, None, None]:
     """``logs``: of the labels' tokens, per row; None where no label is chosen."""
-    seconds = time.perf_counter() - began
     for number, row in enumerate(rows):
         yield row.completion(
             logs[number] if logs is not None else None,
-            seconds,
             "try a wider number format, such as float32",
         )

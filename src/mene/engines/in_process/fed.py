@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from threading import Event
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -126,7 +126,7 @@ class State(Protocol):
 
     def read_tree(
         self, tree: Tree, nodes: Sequence[int], known: int = 0, paths: Sequence[Sequence[int]] = ()
-    ) -> tuple[np.ndarray, State | None]:
+    ) -> tuple[np.ndarray, Self | None]:
         """Read a tree that continues what this state's only row has read, then forget the tree again.
 
         After running out of memory, the tree is forgotten too: the state is as before the call.
@@ -147,10 +147,10 @@ class State(Protocol):
         """Forget each row's tokens after its first ``lengths``; without effect on a row that has fewer."""
         ...
 
-    def select(self, rows: Sequence[int]) -> State:
-        """Return a new state with some of the rows, in this order; this state is unchanged."""
+    def select(self, rows: Sequence[int], more: Sequence[Self] = ()) -> Self:
+        """Return a new state with some of the rows, in this order, and after them all rows of others; these are unchanged."""
         ...
 
-    def repeat(self, rows: int) -> State:
+    def repeat(self, rows: int) -> Self:
         """Return a new state with ``rows`` copies of this state's only row; this state is unchanged."""
         ...

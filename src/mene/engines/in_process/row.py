@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,7 @@ class Row:
         ids: its tokens; in verdict mode including the cue's (``paths.shared``).
         room: maximum number of tokens of the critique; 0 = verdict mode.
         cached: tokens of ``ids`` that were not computed for this row.
+        began: when its prompt began to be read; of ``time.perf_counter``.
         written: tokens of the critique, including the end token.
         stopped: whether the critique has ended.
         cut: whether the critique reached ``room`` before its end.
@@ -35,6 +37,7 @@ class Row:
     paths: LabelPaths
     room: int
     cached: int = 0
+    began: float = 0.0
     written: list[int] = field(default_factory=list)
     critique: str = ""
     stopped: bool = False
@@ -48,14 +51,11 @@ class Row:
         request = self.request
         return (*request.label_key, self.room > 0, request.choose, request.adapted)
 
-    def completion(
-        self, logs: dict[Path, dict[int, float]] | None, seconds: float, instead: str
-    ) -> Completion:
+    def completion(self, logs: dict[Path, dict[int, float]] | None, instead: str) -> Completion:
         """Return the row's completion.
 
         Args:
             logs: log probabilities of the labels' tokens; None where no label is chosen.
-            seconds: since the request.
             instead: advice for the error where no label has a finite probability.
         """
         usage = Usage(
@@ -63,7 +63,9 @@ class Row:
             cached_tokens=self.cached,
             completion_tokens=len(self.written),
         )
-        done = Completion(self.request.index, usage=usage, latency_s=seconds)
+        done = Completion(
+            self.request.index, usage=usage, latency_s=time.perf_counter() - self.began
+        )
         if self.room:
             done.critique = self.critique.strip()
             if self.cut:

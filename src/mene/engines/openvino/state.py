@@ -150,10 +150,17 @@ class OpenVINOState:
         """See ``State.rewind``."""
         self._lengths = np.minimum(self._lengths, lengths)
 
-    def select(self, rows: Sequence[int]) -> OpenVINOState:
+    def select(self, rows: Sequence[int], more: Sequence[OpenVINOState] = ()) -> OpenVINOState:
         """See ``State.select``."""
-        lengths = self._lengths[list(rows)]
-        cache = [values[list(rows), :, : lengths.max()] for values in self._cache]
+        parts = [(self, list(rows)), *((other, [*range(len(other._lengths))]) for other in more)]
+        lengths = np.concatenate([state._lengths[some] for state, some in parts])
+        cache = []
+        for number, (heads, size) in enumerate(self._run.shapes):
+            values = np.zeros((len(lengths), heads, lengths.max() + SPARE, size), np.float32)
+            own = (state._cache[number][row] for state, some in parts for row in some)
+            for mine, length, theirs in zip(values, lengths, own, strict=True):
+                mine[:, :length] = theirs[:, :length]
+            cache.append(values)
         return self._with(cache, lengths)
 
     def repeat(self, rows: int) -> OpenVINOState:

@@ -110,7 +110,7 @@ class State:
                 found.append(logits if "logits_to_keep" in self.loaded.accepts else logits[mine])
             if paths:
                 each = [[*range(start), *(start + node for node in path)] for path in paths]
-                ahead = self._gathered([0] * len(each), each)
+                ahead = self._gathered([0] * len(each), each, max(map(len, each)))
         finally:
             if kept:
                 self._change(lambda values: values[..., :before, :])
@@ -133,12 +133,30 @@ class State:
         self.used = self.used[:, :places]
         self._change(lambda values: values[..., :places, :])
 
-    def select(self, rows: Sequence[int]) -> State:
-        """Return a new state with some of the rows; the cache is copied."""
+    def select(self, rows: Sequence[int], more: Sequence[State] = ()) -> State:
+        """See ``State.select``; the new state has no gaps."""
         import torch
 
-        index = torch.tensor(rows, device=self.used.device)
-        return self._copy(self.used[index], lambda values: values[index])
+        chosen = [(self, list(rows)), *((other, [*range(len(other.used))]) for other in more)]
+        places = [
+            [state.used[row].nonzero()[:, 0].tolist() for row in some] for state, some in chosen
+        ]
+        width = max(len(one) for each in places for one in each)
+        parts = [
+            state._gathered(some, each, width)
+            for (state, some), each in zip(chosen, places, strict=True)
+            if some
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        state = State.empty(self.loaded, 0, self.stop)
+        state.used = torch.cat([part.used for part in parts])
+        for number, layers in enumerate(zip(*(part.cache.layers for part in parts), strict=True)):
+            keys, values = (
+                torch.cat([getattr(layer, name) for layer in layers]) for name in ("keys", "values")
+            )
+            state.cache.update(keys, values, number)
+        return state
 
     def repeat(self, rows: int) -> State:
         """Return a new state with ``rows`` copies of this state's only row; the cache is copied."""
@@ -146,19 +164,21 @@ class State:
             self.used.expand(rows, -1), lambda values: values.expand(rows, -1, -1, -1)
         )
 
-    def _gathered(self, rows: Sequence[int], places: Sequence[Sequence[int]]) -> State:
+    def _gathered(self, rows: Sequence[int], places: Sequence[Sequence[int]], width: int) -> State:
         """Return a state with some places of some rows, padded on the left."""
         import torch
 
-        width, device = max(map(len, places)), self.used.device
-        index = torch.tensor(
-            [[0] * (width - len(some)) + list(some) for some in places], device=device
+        device = self.used.device
+        index = [[0] * (width - len(some)) + list(some) for some in places]
+        used = [[False] * (width - len(some)) + [True] * len(some) for some in places]
+        which, where = (
+            torch.tensor(rows, device=device)[:, None],
+            torch.tensor(index, device=device),
         )
-        used = torch.tensor(
-            [[False] * (width - len(some)) + [True] * len(some) for some in places], device=device
+        return self._copy(
+            torch.tensor(used, device=device),
+            lambda values: values[which, :, where].transpose(1, 2),
         )
-        which = torch.tensor(rows, device=device)[:, None]
-        return self._copy(used, lambda values: values[which, :, index].transpose(1, 2))
 
     def _copy(self, used: Any, change: Any) -> State:
         state = State.empty(self.loaded, used.shape[0], self.stop)
