@@ -35,6 +35,8 @@ def run(path: Path) -> None:
 
 if __name__ == "__main__":
     os.environ.pop("MENE_DATA", None)  # the excerpts beside the notebooks, which everybody has
+    # `!mene …` is the mene of this Python, whether its environment is activated or not.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     for name in sys.argv[1:] or sorted(path.stem for path in HERE.glob("*.ipynb")):
         print(name, flush=True)
         run(HERE / f"{Path(name).stem}.ipynb")

@@ -60,11 +60,11 @@ def test_a_metric_in_evaluate(judge, asynchronous) -> None:
     assert by_text == {
         "a good answer": {
             "faithfulness [mene]": (True, 0.9),
-            "How warm is it? [mene]": (True, 0.94),
+            "how-warm-is-it [mene]": (True, 0.94),
         },
         "a bad one": {
             "faithfulness [mene]": (False, 0.1),
-            "How warm is it? [mene]": (False, 0.06),
+            "how-warm-is-it [mene]": (False, 0.06),
         },
     }
 
