@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import random
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Event
 from typing import Any
 
+import hashed
 import numpy as np
 import pytest
 from hashed import TEXTS, HashedModel, HashedState
@@ -376,3 +379,124 @@ def test_a_prompt_that_is_too_long_is_told_in_the_same_words_by_every_engine(
     assert "9,000 tokens and the context window 8,192; cut its context with --truncate" in str(
         here.value
     )
+
+
+# Sliding windows: the padding of a batch takes places too.
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_prompt_beyond_the_window_leaves_the_others_right(seed: int) -> None:
+    draw = random.Random(seed)
+    ends = ["ab go ", "so so ", "dog n", "e", "good ", "th is "]
+    texts = ["a dog. " + "ab so go " * 14]  # the model sees its end only
+    for _ in range(8):
+        middle = draw.choice(["", "tothnuotuuig " * 2])
+        texts.append("a goat so a " + middle + "".join(draw.choices(ends, k=draw.randint(0, 5))))
+    table = [ask(text, index=index) for index, text in enumerate(texts)]
+    model = HashedModel(sliding_window=100)
+    engine = InProcessEngine(model, batch_tokens=draw.choice([60, 120, 200]))
+    found = by_index(engine.run(table))
+    for request in table:
+        same(found[request.index], plain(model, request))
+
+
+@pytest.mark.parametrize("window", [None, 120, 140])
+def test_long_critiques_are_closed_within_the_window(
+    window: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read again after a critique may be all of it, and rows end at different lengths."""
+    bias = hashed._BIAS.copy()
+    bias[1], bias[TEXTS.index("=>")] = -99, 0  # no early end of the turn
+    monkeypatch.setattr(hashed, "_BIAS", bias)
+    draw = random.Random(1)
+    for round_ in range(10):
+        model = HashedModel(sliding_window=window, trees=round_ % 2 == 0)
+        table = [
+            ask(
+                "a" + draw.choice(["", "ab", " dog so", "s" * draw.randint(0, 20)]),
+                index=index, critique_tokens=60, temperature=1.0, seed=draw.randint(0, 99),
+                cue="so:", labels=SCALES[1],
+            )
+            for index in range(6)
+        ]  # fmt: skip
+        found = by_index(InProcessEngine(model).run(table))
+        for request in table:
+            same(found[request.index], plain(model, request))
+
+
+# Ends in the middle of critiques.
+
+
+def test_no_request_is_pulled_after_the_stop() -> None:
+    stop, pulled = Event(), []
+
+    def requests() -> Iterator[Request | None]:
+        for index in range(9):
+            pulled.append(index)
+            yield ask("a goat", index=index, critique_tokens=6)
+            if index == 2:
+                yield None
+
+    for _ in InProcessEngine(HashedModel()).run(requests(), stop):
+        stop.set()
+    assert pulled == [0, 1, 2]
+
+
+def test_closing_ends_critiques_that_are_being_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = HashedModel()
+    monkeypatch.setattr(HashedModel, "close", lambda model: None)  # a model may go on working
+    engine = InProcessEngine(model, rows=2)
+    table = [ask("a goat", index=i, critique_tokens=9, seed=i, temperature=1.0) for i in range(20)]
+    running = engine.run(table)
+    next(running)
+    engine.close()
+    with pytest.raises(ModelError, match="was closed"):
+        list(running)
+    before = model.calls
+    assert list(running) == [] and model.calls == before
+
+
+def test_critiques_are_in_memory_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither what has joined nor what has ended is kept beside the batch."""
+    live: weakref.WeakSet[HashedState] = weakref.WeakSet()
+    made, compute = HashedState.__init__, HashedModel.compute
+    places: list[int] = []
+
+    def watched(state: HashedState, *given: Any) -> None:
+        made(state, *given)
+        live.add(state)
+
+    def counted(model: HashedModel, at_once: int, *given: Any) -> None:
+        places.append(sum(len(row) for state in live for row in state.rows))
+        compute(model, at_once, *given)
+
+    monkeypatch.setattr(HashedState, "__init__", watched)
+    monkeypatch.setattr(HashedModel, "compute", counted)
+    # Nothing is shared, and no two prompts fit together.
+    table = [
+        ask(f"{'abdeghinorst'[i]}" + "so ab go " * 11, index=i, critique_tokens=9, temperature=1.0)
+        for i in range(6)
+    ]
+    found = by_index(InProcessEngine(HashedModel(), batch_tokens=20).run(table))
+    longest = max(done.usage.prompt_tokens for done in found.values())
+    assert max(places) < 1.5 * longest
+
+
+def test_what_is_read_again_for_lack_of_memory_counts_as_cached_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, compute = HashedModel(), HashedModel.compute
+
+    def once(model: HashedModel, *given: Any) -> None:
+        compute(model, *given)
+        if model.calls == 4:
+            raise MemoryError
+
+    monkeypatch.setattr(HashedModel, "compute", once)
+    table = [
+        ask("a dog and a goat", index=i, critique_tokens=9, seed=i, temperature=1.0)
+        for i in range(6)
+    ]
+    for done in InProcessEngine(model).run(table):
+        assert done.error is None
+        assert 0 <= done.usage.cached_tokens <= done.usage.prompt_tokens

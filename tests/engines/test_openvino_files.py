@@ -30,6 +30,7 @@ from mene.engines.openvino.engine import OpenVINOEngine
 from mene.engines.openvino.files import source_of
 from mene.engines.openvino.prepare import place_of
 from mene.engines.openvino.run import Runner
+from mene.engines.openvino.state import SPARE, OpenVINOState
 from mene.errors import ModelError
 from mene.message import Message
 from mene.weights.cache import is_own
@@ -407,3 +408,14 @@ def test_it_tells_how_far_a_long_prompt_is_read(
     monkeypatch.setattr(Runner, "__call__", lambda *a: (stop.set(), read(*a))[1])
     assert list(engine.run(requests("another thing " * 100, 1), stop)) == []
     assert reading_of(engine) is None
+
+
+def test_a_long_prompt_leaves_no_room_behind_the_shared_start(tmp_path: Path) -> None:
+    """What is in the cache is read at each step, also where it is masked."""
+    engine = OpenVINOEngine(model(tmp_path), threads=1)
+    list(engine.run(requests("the thing " * 200, 1)))
+    list(engine.run(requests()))
+    start = engine._start
+    assert start is not None and isinstance(start.state, OpenVINOState)
+    places = {values.shape[2] for values in start.state._cache}
+    assert max(places) <= len(start.tokens) + SPARE

@@ -14,6 +14,7 @@ import pytest
 from chained import goes_on_from_the_tree_before
 
 from mene.engines.base import Completion, Request
+from mene.engines.in_process import run as in_process_run
 from mene.engines.labels import label_paths
 from mene.engines.transformers.engine import TransformersEngine
 from mene.errors import ContextOverflow, EngineError, MeneError, ModelError, UsageError
@@ -204,9 +205,11 @@ def test_small_batches_give_the_same(
     small = TransformersEngine(str(tiny_folder), device="cpu", batch_tokens=40)
     monkeypatch.setattr("mene.engines.in_process.batches.WINDOW", 3)
     sizes = []
-    read = small._read
+    read = in_process_run._attempt
     monkeypatch.setattr(
-        small, "_read", lambda rows, *more: (sizes.append(len(rows)), read(rows, *more))[1]
+        in_process_run,
+        "_attempt",
+        lambda rows, *more: (sizes.append(len(rows)), read(rows, *more))[1],
     )
     parts = by_index(small.run(questions()))
     assert len(sizes) > 2
@@ -379,9 +382,11 @@ def test_out_of_memory_halves_the_batch(
     tiny: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = by_index(tiny.run(questions()))
-    forward, read, sizes = tiny._model.model.forward, tiny._read, []
+    forward, read, sizes = tiny._model.model.forward, in_process_run._attempt, []
     monkeypatch.setattr(
-        tiny, "_read", lambda rows, *more: (sizes.append(len(rows)), read(rows, *more))[1]
+        in_process_run,
+        "_attempt",
+        lambda rows, *more: (sizes.append(len(rows)), read(rows, *more))[1],
     )
 
     def small(**arguments: Any) -> Any:

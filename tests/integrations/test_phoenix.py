@@ -63,7 +63,7 @@ def test_an_evaluator(judge) -> None:
 
     [said] = evaluator("How warm?", judge, scale="1-5").evaluate({"output": "good"})
     assert (said.name, said.label, said.kind) == (
-        "How warm?",
+        "how-warm",
         "5",
         "llm",
     ) and said.score == pytest.approx(0.9375)

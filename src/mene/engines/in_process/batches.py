@@ -12,7 +12,8 @@ from mene.engines.steps import RESERVE
 
 # Requests pulled at once, so that they share prefixes, and rows of similar length share a batch.
 WINDOW = 256
-# A batch's KV cache holds at most this many times ``batch_tokens``, including the shared prefix.
+# A batch's KV cache has at most this many times ``batch_tokens`` of prompt and critique, including the shared prefix. While
+# rows leave or join, it is there twice.
 KV_FACTOR = 8
 
 
@@ -44,30 +45,36 @@ def in_trees(rows: Sequence[Row], model: FedModel) -> bool:
 
 
 def batches(
-    rows: Sequence[Row], shared: int, model: FedModel, batch_tokens: int, most: int | None = None
+    rows: Sequence[Row],
+    shared: int,
+    model: FedModel,
+    batch_tokens: int,
+    trees: bool,
+    most: int | None = None,
 ) -> Iterator[list[Row]]:
     """Divide rows of one kind into batches that are read at once, or into trees.
 
     Args:
         shared: length of their common prefix that is computed already.
         batch_tokens: maximum number of tokens computed at once, including padding.
+        trees: see ``in_trees``.
         most: maximum number of rows in a batch of critiques; None = limited by memory only.
     """
     fit = fitting(model, batch_tokens, most)
-    if not in_trees(rows, model):
+    if not trees:
         yield from _by_length(rows, shared, batch_tokens, fit)
         return
     nodes = min(batch_tokens, model.tree_nodes or batch_tokens)
     writes = rows[0].room > 0
     # Trees of verdicts go on from the one before (``read_in_tree``); those of critiques do not.
     found = packs([row.ids[shared:] for row in rows], nodes, chained=not writes)
-    trees = ([rows[i] for i in pack] for pack in found)
+    groups = ([rows[i] for i in pack] for pack in found)
     if not writes:
-        yield from trees
+        yield from groups
         return
     # Rows that are written together are padded to the longest.
-    for tree in sorted(trees, key=lambda tree: -max(len(row.ids) for row in tree)):
-        yield from _that_fit(tree, fit)
+    for group in sorted(groups, key=lambda group: -max(len(row.ids) for row in group)):
+        yield from _that_fit(group, fit)
 
 
 def fitting(

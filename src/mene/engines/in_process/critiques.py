@@ -29,6 +29,7 @@ class Writing(NamedTuple):
         start: has read what all prompts begin with, and is left unchanged.
         trees: whether prompts are read as prefix trees.
         fit: whether rows may be written together.
+        check: called before each token; what it raises ends the writing.
         stop: ends the writing when it is set.
         decode: tokens to text.
         stops: tokens that end a turn.
@@ -37,6 +38,7 @@ class Writing(NamedTuple):
     start: State
     trees: bool
     fit: Callable[[list[Row]], bool]
+    check: Callable[[], None]
     stop: Event
     decode: Decode
     stops: frozenset[int]
@@ -56,6 +58,7 @@ def write(
     waiting, rows = deque(groups), list[Row]()
     state: State | None = None
     while not writing.stop.is_set():
+        writing.check()
         done = [i for i, row in enumerate(rows) if row.stopped]
         if len(done) < LEAVE * len(rows):
             assert state is not None
@@ -67,17 +70,26 @@ def write(
             yield ended, state.select(done) if ended[0].request.choose else None
         going = [i for i, row in enumerate(rows) if not row.stopped]
         rows = [rows[i] for i in going]
+        if not going:
+            state = None  # not kept while others are read
         joining: list[State] = []
         while waiting and (some := _joining(rows, waiting, writing.fit)):
             joining.append(_begin(some, writing))
             rows += some
         if not rows:
             return
-        if state is not None and going:
-            state = state.select(going, joining)
-        else:
-            first, *rest = joining
-            state = first.select(range(len(first.lengths())), rest) if rest else first
+        state = _merged(state, going, joining)
+        joining.clear()
+
+
+def _merged(state: State | None, going: list[int], joining: list[State]) -> State:
+    """Return a state with the rows that go on, and those that join; there is at least one."""
+    if state is None:
+        state, *joining = joining
+        if not joining:
+            return state
+        going = [*range(len(state.lengths()))]
+    return state.select(going, joining)
 
 
 def _joining(
@@ -100,7 +112,7 @@ def _begin(rows: list[Row], writing: Writing) -> State:
         row.random = np.random.default_rng(row.request.seed % 2**64)
     (shared,) = writing.start.lengths()
     tails = [row.ids[shared:] for row in rows]
-    if not writing.trees:
+    if not writing.trees or len(rows) == 1:
         state = writing.start.repeat(len(rows))
         _choose(rows, state.feed(tails), writing)
         return state
@@ -110,7 +122,7 @@ def _begin(rows: list[Row], writing: Writing) -> State:
     logits, state = writing.start.read_tree(tree, nodes, paths=tree.places)
     assert state is not None
     for before, row, tail in zip([[], *tails], rows, tails, strict=False):
-        row.cached += common_start(before, tail)
+        row.cached = min(row.cached, shared) + common_start(before, tail)  # also the second time
     _choose(rows, logits[[nodes.index(end) for end in ends], None], writing)
     return state
 
@@ -144,8 +156,10 @@ def add(row: Row, token: int, decode: Decode, stops: frozenset[int]) -> None:
             row.hearing.so_far(row.critique)
 
 
-def close(rows: list[Row], state: State, ids: Callable[[str], list[int]]) -> np.ndarray:
-    """Rewind to the end of each critique and read the cue; return logits (rows, 1, vocabulary).
+def closing(
+    rows: list[Row], state: State, ids: Callable[[str], list[int]]
+) -> tuple[list[int], list[list[int]]]:
+    """Return how many tokens of each row to keep, and which to read, so that the row ends with the cue.
 
     Prompt, critique and cue are tokenised as one text, as if they were a prompt; tokens that the state already has are not
     computed again.
@@ -157,8 +171,7 @@ def close(rows: list[Row], state: State, ids: Callable[[str], list[int]]) -> np.
         same = min(common_start(row.ids + row.written, whole), cached, len(whole) - 1)
         keep.append(same)
         rest.append(whole[same:])
-    state.rewind(keep)
-    return state.feed(rest)
+    return keep, rest
 
 
 def _next(row: Row, scores: np.ndarray) -> int:

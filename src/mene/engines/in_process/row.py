@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,11 +50,14 @@ class Row:
         request = self.request
         return (*request.label_key, self.room > 0, request.choose, request.adapted)
 
-    def completion(self, logs: dict[Path, dict[int, float]] | None, instead: str) -> Completion:
+    def completion(
+        self, logs: dict[Path, dict[int, float]] | None, seconds: float, instead: str
+    ) -> Completion:
         """Return the row's completion.
 
         Args:
             logs: log probabilities of the labels' tokens; None where no label is chosen.
+            seconds: that it took.
             instead: advice for the error where no label has a finite probability.
         """
         usage = Usage(
@@ -63,9 +65,7 @@ class Row:
             cached_tokens=self.cached,
             completion_tokens=len(self.written),
         )
-        done = Completion(
-            self.request.index, usage=usage, latency_s=time.perf_counter() - self.began
-        )
+        done = Completion(self.request.index, usage=usage, latency_s=seconds)
         if self.room:
             done.critique = self.critique.strip()
             if self.cut:

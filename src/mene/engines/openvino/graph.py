@@ -15,7 +15,7 @@ Inputs and outputs for B sequences, each fed T tokens after P tokens in its KV c
     logits     (N, vocabulary) float32
     new.L.key, new.L.value      (B, kv heads, T, head size) float32: to be added to the cache
 
-The graph keeps no state: who calls it owns the cache, so appending a token does not copy what is before it.
+The graph keeps no state: who calls it owns the cache. (One that a graph keeps is made anew for every token.)
 """
 
 from __future__ import annotations

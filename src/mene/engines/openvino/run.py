@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from threading import Event, Lock
 from typing import Any
 
@@ -20,7 +21,7 @@ LOOK = 50
 # process.
 _computing = Lock()
 _ending = Event()
-_left: list[Any] = []  # infer requests that must not be freed
+_left: list[Any] = []  # must not be freed
 
 
 @atexit.register
@@ -88,7 +89,13 @@ class Runner:
             self._request = None  # not used again after an error
             for number, values in enumerate(inputs):
                 request.set_input_tensor(number, ov.Tensor(values, shared_memory=True))
-            _compute(request, look)
+            try:
+                request.start_async()
+                while not request.wait_for(LOOK):
+                    look()
+            except BaseException:  # Ctrl-C too
+                _end_early(request, inputs)
+                raise
             logits, *added = [
                 np.array(request.get_output_tensor(number).data) for number in range(1 + len(past))
             ]
@@ -96,13 +103,10 @@ class Runner:
         return logits[:wanted], added
 
 
-def _compute(request: Any, look: Callable[[], None]) -> None:
-    request.start_async()
-    try:
-        while not request.wait_for(LOOK):
-            look()
-    except BaseException:  # Ctrl-C too
-        request.cancel()
-        if _ending.is_set():
-            _left.append(request)
-        raise
+def _end_early(request: Any, inputs: list[np.ndarray]) -> None:
+    """End a computation, which goes on to the end of its current operation, and reads its inputs until then."""
+    request.cancel()
+    with suppress(Exception):  # it says that it was cancelled
+        request.wait()
+    if _ending.is_set():
+        _left.append((request, inputs))

@@ -149,6 +149,9 @@ class OpenVINOState:
     def rewind(self, lengths: Sequence[int]) -> None:
         """See ``State.rewind``."""
         self._lengths = np.minimum(self._lengths, lengths)
+        if len(self._lengths) == 1 and self._cache[0].shape[2] > self._lengths[0] + SPARE:
+            # The shared prefix is rewound and used for long.
+            self._cache = [values[:, :, : self._lengths[0]].copy() for values in self._cache]
 
     def select(self, rows: Sequence[int], more: Sequence[OpenVINOState] = ()) -> OpenVINOState:
         """See ``State.select``."""

@@ -110,9 +110,7 @@ class VLLMEngine:
         for row in rows:
             index = row.request.index
             row.cached = min(cached.get(index, 0), len(row.ids))
-            done = row.completion(logs.get(index), "try another dtype")
-            done.latency_s = seconds
-            yield done
+            yield row.completion(logs.get(index), seconds, "try another dtype")
 
     def _row(self, request: Request) -> Row:
         key = request.label_key

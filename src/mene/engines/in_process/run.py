@@ -1,0 +1,196 @@
+"""Running the rows of one kind, in less memory when it runs out: their verdicts, or their critiques and labels."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from mene.engines.base import Completion
+from mene.engines.in_process import critiques
+from mene.engines.in_process.batches import batches, fitting, in_trees
+from mene.engines.in_process.fed import FedModel, State, Stopped
+from mene.engines.in_process.labels import Ahead, Logs, read_after, read_in_tree
+from mene.engines.in_process.row import Row
+from mene.engines.steps import RESERVE
+from mene.errors import EngineError
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What an engine runs rows with.
+
+    Attributes:
+        batch_tokens, most: see ``InProcessEngine``; ``most`` is its ``rows``.
+        check: raises ``ModelError`` where the engine can no longer be used.
+        ids, decode: see ``FedModel``.
+    """
+
+    model: FedModel
+    batch_tokens: int
+    most: int | None
+    check: Callable[[], None]
+    ids: Callable[[str], list[int]]
+    decode: Callable[[Sequence[int]], str]
+
+
+@dataclass(slots=True)
+class Start:
+    """The state of the prefix that a run's prompts share.
+
+    Attributes:
+        tokens: of the prefix.
+        state: a batch of one that has read them.
+        ahead: what has been read of the next tree.
+        adapted: whether the weights were used with their adapter.
+        stop: set by another thread to end the run.
+    """
+
+    tokens: list[int] = field(default_factory=list)
+    state: State | None = None
+    ahead: Ahead | None = None
+    adapted: bool = True
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def obey(self, stop: threading.Event) -> None:
+        """Take the ``stop`` event of the current run."""
+        self.stop = stop
+        if self.state is not None:
+            self.state.stop = stop
+
+
+def verdicts(rows: list[Row], start: Start, means: Means) -> Generator[Completion, None, None]:
+    """Read the verdicts of rows of one kind."""
+    trees = in_trees(rows, means.model)
+    found = batches(rows, len(start.tokens), means.model, means.batch_tokens, trees)
+    for batch, following in pairwise([*found, []]):
+        means.check()
+        yield from _attempt(batch, start, means, trees, following)
+        if start.stop.is_set():
+            return
+
+
+def _attempt(
+    rows: list[Row], start: Start, means: Means, trees: bool, following: Sequence[Row] = ()
+) -> Generator[Completion, None, None]:
+    """Read a batch of verdicts; when memory runs out, read it in halves.
+
+    Args:
+        following: the next batch.
+    """
+    shared = len(start.tokens)
+    assert start.state is not None
+    for row in rows:
+        row.began = time.perf_counter()
+    try:
+        if trees:
+            ahead, start.ahead = start.ahead or Ahead(start.state), None
+            logs, start.ahead = read_in_tree(rows, ahead, shared, following)
+        else:
+            state = start.state.repeat(len(rows))
+            logs = read_after(rows, state, state.feed([row.ids[shared:] for row in rows]))
+    except Exception as error:
+        _check_memory(error, means)
+    else:
+        yield from _completions(rows, logs)
+        return
+    # Out of the clause, or the exception would keep what the batch had in memory.
+    state = ahead = None
+    means.model.free_memory()
+    if len(rows) == 1:
+        yield _too_long(rows[0])
+        return
+    half = (len(rows) + 1) // 2
+    yield from _attempt(rows[:half], start, means, trees)
+    if not start.stop.is_set():
+        yield from _attempt(rows[half:], start, means, trees)
+
+
+def written(rows: list[Row], start: Start, means: Means) -> Generator[Completion, None, None]:
+    """Write the critiques of rows of one kind; when memory runs out, half as many at once."""
+    left = {row.request.index: row for row in rows}
+    most = means.most
+    while left and not start.stop.is_set():
+        means.check()
+        rows = list(left.values())
+        trees = in_trees(rows, means.model)
+        groups = batches(rows, len(start.tokens), means.model, means.batch_tokens, trees, most)
+        groups = list(groups)
+        try:
+            for completion in _write(groups, start, means, trees, most):
+                del left[completion.index]
+                yield completion
+            return
+        except Exception as error:
+            _check_memory(error, means)
+        means.model.free_memory()
+        if most != 1 and len(rows) > 1:
+            most = max(1, min(most or len(rows), len(left)) // 2)
+            continue
+        # They were written one by one, in this order.
+        failed = next(row for group in groups for row in group if row.request.index in left)
+        del left[failed.request.index]
+        most = means.most
+        yield _too_long(failed)
+
+
+def _write(
+    groups: list[list[Row]], start: Start, means: Means, trees: bool, most: int | None
+) -> Generator[Completion, None, None]:
+    """Write critiques, at most ``most`` at once, and read the labels after them."""
+    assert start.state is not None
+    writing = critiques.Writing(
+        start=start.state,
+        trees=trees,
+        fit=fitting(means.model, means.batch_tokens, most),
+        check=means.check,
+        stop=start.stop,
+        decode=means.decode,
+        stops=means.model.stops,
+    )
+    for done, end in critiques.write(groups, writing):
+        logs = None if end is None else _labelled(done, end, means)
+        end = None  # not kept while others are written
+        yield from _completions(done, logs)
+
+
+def _labelled(rows: list[Row], state: State, means: Means) -> list[Logs]:
+    """Read the labels after critiques."""
+    keep, rest = critiques.closing(rows, state, means.ids)
+    window = means.model.sliding_window
+    places = max(keep) + max(map(len, rest)) + RESERVE
+    if len(rows) > 1 and window is not None and places > window:  # without padding
+        return [_labelled([row], state.select([i]), means)[0] for i, row in enumerate(rows)]
+    state.rewind(keep)
+    return read_after(rows, state, state.feed(rest))
+
+
+def _check_memory(error: Exception, means: Means) -> None:
+    """Raise an error again unless memory ran out."""
+    if isinstance(error, Stopped):
+        raise error
+    means.check()  # another thread may have closed it
+    if not means.model.out_of_memory(error):
+        raise EngineError(f"the model failed on a batch: {error}") from error
+
+
+def _completions(rows: list[Row], logs: list[Logs] | None) -> list[Completion]:
+    """``logs``: of the labels' tokens, per row; None where no label is chosen."""
+    now = time.perf_counter()
+    return [
+        row.completion(
+            logs[number] if logs is not None else None,
+            now - row.began,
+            "try a wider number format, such as float32",
+        )
+        for number, row in enumerate(rows)
+    ]
+
+
+def _too_long(row: Row) -> Completion:
+    error = EngineError(
+        f"out of memory on a prompt of {len(row.ids)} tokens; shorten it, or use a smaller model"
+    )
+    return Completion(row.request.index, error=error)
