@@ -157,12 +157,17 @@ def _write(
 
 
 def _labelled(rows: list[Row], state: State, means: Means) -> list[Logs]:
-    """Read the labels after critiques."""
+    """Read the labels after critiques. A row with more to read than the others, which would be padded, is read alone."""
     keep, rest = critiques.closing(rows, state, means.ids)
-    window = means.model.sliding_window
-    places = max(keep) + max(map(len, rest)) + RESERVE
-    if len(rows) > 1 and window is not None and places > window:  # without padding
-        return [_labelled([row], state.select([i]), means)[0] for i, row in enumerate(rows)]
+    lengths, window = [len(tokens) for tokens in rest], means.model.sliding_window
+    padded = len(rows) * max(lengths) > 2 * sum(lengths)
+    beyond = window is not None and max(keep) + max(lengths) + RESERVE > window
+    if len(rows) > 1 and (padded or beyond):
+        longest = lengths.index(max(lengths))
+        others = [i for i in range(len(rows)) if i != longest]
+        alone = _labelled([rows[longest]], state.select([longest]), means)
+        logs = _labelled([rows[i] for i in others], state.select(others), means)
+        return [*logs[:longest], *alone, *logs[longest:]]
     state.rewind(keep)
     return read_after(rows, state, state.feed(rest))
 
