@@ -236,20 +236,21 @@ def _instant(part: str, port: int, requests: int, long: int) -> None:
 
 def rows(port: int, judge: str, count: int, times: int) -> None:
     """Rounds of all three, one after the other, on the same rows; the best time of each counts."""
-    read = [json.loads(line) for line in EXAMPLES.open()][:count]
+    given = [json.loads(line) for line in EXAMPLES.open()]
+    read = [given[number % len(given)] for number in range(count)]
     criterion = Criterion.model_validate({"question": QUESTION, "scale": "yes/no"})
     shown = {"needs": ("instruction", "response", "context"), "uses": ()}
     criterion = criterion.model_copy(update=shown)
     best = {"judge": float("inf"), "serve": float("inf"), "llama.cpp": float("inf")}
     answers: dict[str, Any] = {}
     for turn in range(times):
-        # Another question each round, so that nothing is found in a cache.
+        # Another question each time, so that nothing is found in a cache.
         samples = [
             Sample(
                 **{k: row[k] for k in ("context", "response")},
-                instruction=f"{turn} {row['instruction']}",
+                instruction=f"{turn}.{number} {row['instruction']}",
             )
-            for row in read
+            for number, row in enumerate(read)
         ]
         with Judge(judge, mode="verdict") as opened:
             opened.prompt(samples[0], criterion)
@@ -330,7 +331,7 @@ def main() -> None:
         "--any-model", action="store_true", help="of server: every name is the judge's"
     )
     parser.add_argument("--judge", default="nano")
-    parser.add_argument("--rows", type=int, default=24)
+    parser.add_argument("--rows", type=int, default=240)
     parser.add_argument("--times", type=int, default=2)
     given = parser.parse_args()
     if given.part == "server":
