@@ -116,8 +116,8 @@ def written(rows: list[Row], start: Start, means: Means) -> Generator[Completion
         means.check()
         rows = list(left.values())
         trees = in_trees(rows, means.model)
-        groups = batches(rows, len(start.tokens), means.model, means.batch_tokens, trees, most)
-        groups = list(groups)
+        found = batches(rows, len(start.tokens), means.model, means.batch_tokens, trees, most)
+        groups = list(found)
         try:
             for completion in _write(groups, start, means, trees, most):
                 del left[completion.index]
