@@ -12,7 +12,7 @@ from mene.curate.pair import Pair
 from mene.errors import ModelError, UsageError
 from mene.message import Message
 from mene.recipe import Adapter, Recipe, Train, load_recipe, recipe_names
-from mene.train.adapter import start_folder
+from mene.train.adapter import start_of
 from mene.train.plan import memory as room
 from mene.train.plan import tokens as counting
 from mene.train.plan.forecast import plan, to_dict
@@ -197,7 +197,7 @@ def test_an_unknown_base_is_an_error_that_says_what_to_do(weights):
 
 def test_a_home_that_nobody_has_is_no_traceback():
     with pytest.raises(UsageError, match=r"^adapter.start: ~no-such-user/x: no adapter_model"):
-        start_folder("~no-such-user/x")
+        start_of("~no-such-user/x")
     with pytest.raises(UsageError, match="not known"):
         shape_of(Weights(path="~no-such-user/model"))
 

@@ -22,7 +22,7 @@ from mene.message import Message
 from mene.recipe import Recipe, load_recipe
 from mene.train import run as runs
 from mene.train import trainer
-from mene.train.adapter import start_folder
+from mene.train.adapter import start_of
 from mene.train.examples import sample
 from mene.train.run import train
 
@@ -177,12 +177,12 @@ def test_a_run_goes_on_from_the_adapter_of_another(
             ({"alpha": 8.0}, "another rank, alpha"),
             ({"upper": 1.0}, "share of the layers"),
             ({"start": str(tmp_path / "first")}, "no adapter_model.safetensors there"),
-            ({"start": "nano"}, "or nano-torch"),  # llama.cpp's form of it
+            ({"start": "nano"}, "another base"),  # in llama.cpp's form
         ]
     ):
         with pytest.raises(UsageError, match=message):
             train(with_(**changes), data, tmp_path / f"not{number}", device="cpu")
-    assert start_folder("nano-torch").name == "adapter"
+    assert start_of("nano-torch").name == "adapter"
     (found / "adapter_model.safetensors").write_bytes(b"not safetensors")
     with pytest.raises(UsageError, match="another data"):  # a resumed run
         train(with_(), data, second, device="cpu")

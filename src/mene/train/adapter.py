@@ -1,30 +1,87 @@
-"""The files of a LoRA adapter, by PEFT's names, and the adapter that a recipe starts from."""
+"""The adapter that a recipe starts from, in PEFT's form or in llama.cpp's, and the names of its files in PEFT's."""
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from mene.errors import UsageError
+from mene.engines.openvino.folder import gguf_name
+from mene.engines.openvino.gguf import row_order
+from mene.errors import ModelError, UsageError
 from mene.judge.preset import load_preset, preset_names
+from mene.weights.gguf_header import check_adapter
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+_FACTOR = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")
 
 
-def start_folder(start: str) -> Path:
-    """Return the folder of the adapter that a recipe starts from: ``adapter.start``.
+class Factors(NamedTuple):
+    """The weights of an adapter, by PEFT's names (numpy arrays), and its alpha."""
+
+    weights: dict[str, Any]
+    alpha: float
+
+
+def start_of(start: str) -> Path:
+    """Return the adapter that a recipe starts from (``adapter.start``): a folder of PEFT, or a GGUF file.
 
     Raises:
         UsageError: there is no such adapter.
     """
     # Pathlib's expanduser raises RuntimeError for an unknown user.
-    folder = Path(os.path.expanduser(start))
-    if not folder.exists() and start in preset_names():
-        folder = Path(load_preset(start).adapter or "")
+    path = Path(os.path.expanduser(start))
+    if not path.exists() and start in preset_names():
+        path = Path(load_preset(start).adapter or "")
+    if path.is_file() and path.suffix == ".gguf":
+        return path
     for name in (WEIGHTS, CONFIG):
-        if not (folder / name).is_file():
+        if not (path / name).is_file():
             raise UsageError(
                 f"adapter.start: {start}: no {name} there; give the `adapter` folder of a run or of an export, "
-                "or nano-torch"
+                "an adapter.gguf, or a judge with an adapter, such as nano or base-tuned"
             )
-    return folder
+    return path
+
+
+def weights_of(start: Path) -> Path:
+    """Return the file with the weights of what ``start_of`` returns."""
+    return start if start.is_file() else start / WEIGHTS
+
+
+def of_gguf(path: Path, names: Iterable[str], head_size: int) -> Factors:
+    """Return an adapter in llama.cpp's form under PEFT's names.
+
+    Args:
+        names: of the wanted weights. What the file has beside them is returned under the file's names.
+        head_size: width of an attention head of the model.
+
+    Raises:
+        ModelError: it is damaged, or no adapter.
+    """
+    import gguf
+
+    check_adapter(path)
+    try:
+        reader = gguf.GGUFReader(path)
+        stored = {tensor.name: tensor.data for tensor in reader.tensors}
+        arch, alpha = (
+            reader.fields[name].contents()
+            for name in ("general.architecture", "adapter.lora.alpha")
+        )
+    except Exception as error:  # whatever the file makes the library do
+        raise ModelError(f"{path}: cannot be read ({error})") from None
+    found = {}
+    for name in names:
+        if (factor := _FACTOR.fullmatch(name)) is None or (short := gguf_name(factor[1])) is None:
+            continue
+        values = stored.pop(f"{short}.weight.lora_{factor[2].lower()}", None)
+        if values is None:
+            continue
+        turned = None
+        if factor[2] == "B":
+            turned = row_order(head_size if arch == "llama" else None, short, len(values))
+        found[name] = values if turned is None else values[turned]
+    return Factors({**found, **stored}, float(alpha))

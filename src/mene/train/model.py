@@ -13,11 +13,11 @@ from transformers import PreTrainedModel
 
 from mene.engines.transformers.loaded import Loaded
 from mene.engines.transformers.model import load
-from mene.errors import UsageError
+from mene.errors import ModelError, UsageError
 from mene.judge.open import fetch
 from mene.judge.preset import Preset
 from mene.recipe import Recipe
-from mene.train.adapter import CONFIG, WEIGHTS, start_folder
+from mene.train.adapter import CONFIG, WEIGHTS, Factors, of_gguf, start_of
 
 # A layer's matrices, by their names in Llama, Qwen, Mistral and Gemma.
 MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -60,21 +60,33 @@ def with_adapter(network: PreTrainedModel, recipe: Recipe) -> peft.PeftModel:
     )
     adapted = peft.get_peft_model(network, config)
     if recipe.adapter.start:
-        _start_from(start_folder(recipe.adapter.start), adapted, recipe.adapter.alpha)
+        _start_from(
+            start_of(recipe.adapter.start), adapted, recipe.adapter.alpha, _head_size(network)
+        )
     return adapted
 
 
-def _start_from(folder: Path, adapted: peft.PeftModel, alpha: float) -> None:
-    """Load the weights in a folder into a model's new adapter."""
-    try:
-        found = load_file(folder / WEIGHTS)
-        before = json.loads((folder / CONFIG).read_text("utf-8"))["lora_alpha"]
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise UsageError(f"adapter.start: {folder}: cannot be read ({error})") from None
+def _head_size(network: PreTrainedModel) -> int:
+    config = network.config.get_text_config()
+    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+
+
+def _start_from(start: Path, adapted: peft.PeftModel, alpha: float, head_size: int) -> None:
+    """Load the weights of an adapter into a model's new one."""
     wanted = {k: tuple(v.shape) for k, v in peft.get_peft_model_state_dict(adapted).items()}
-    if {k: tuple(v.shape) for k, v in found.items()} != wanted or before != alpha:
+    try:
+        found = of_gguf(start, wanted, head_size) if start.is_file() else _of_peft(start)
+    except (OSError, ValueError, KeyError, SafetensorError, ModelError) as error:
+        raise UsageError(f"adapter.start: {start}: cannot be read ({error})") from None
+    if {k: tuple(v.shape) for k, v in found.weights.items()} != wanted or found.alpha != alpha:
         raise UsageError(
-            f"adapter.start: {folder}: is of another rank, alpha or share of the layers, or of another base, than "
-            f"the recipe's; see its {CONFIG}"
+            f"adapter.start: {start}: is of another rank, alpha or share of the layers, or of another base, than "
+            "the recipe's"
         )
-    peft.set_peft_model_state_dict(adapted, found)
+    weights = {name: torch.as_tensor(values).float() for name, values in found.weights.items()}
+    peft.set_peft_model_state_dict(adapted, weights)
+
+
+def _of_peft(folder: Path) -> Factors:
+    config = json.loads((folder / CONFIG).read_text("utf-8"))
+    return Factors(load_file(folder / WEIGHTS), config["lora_alpha"])

@@ -27,7 +27,7 @@ from mene.errors import UsageError
 from mene.events import Events, begin_work, on_stderr
 from mene.recipe import Recipe
 from mene.runs.parts.storage import make_folder
-from mene.train.adapter import WEIGHTS, start_folder
+from mene.train.adapter import start_of, weights_of
 from mene.train.examples import Example, Pack, example, packed, sample
 from mene.train.forward import Model, Read, reference_logps, tensors
 from mene.train.judging import Report
@@ -134,7 +134,7 @@ def begin(recipe: Recipe, data: Path, output: Path) -> None:
     settings = recipe.model_dump(mode="json")
     sums = {n: _sum(data / n) for n in ("train.jsonl", "dev.jsonl")}
     if recipe.adapter is not None and recipe.adapter.start:
-        sums["start"] = _sum(start_folder(recipe.adapter.start) / WEIGHTS)
+        sums["start"] = _sum(weights_of(start_of(recipe.adapter.start)))
     found = {"recipe": settings, "data": sums}
     try:
         output.mkdir(parents=True, exist_ok=True)
