@@ -165,7 +165,7 @@ class Criterion(BaseModel):
             pair = " to compare two answers" if self.scale.kind == "pairwise" else ""
             raise SampleError(
                 f"field{are} {what} {'are' if are else 'is'} {how}, and {self.name} needs "
-                f"{them}{pair}; add {them}, or say which column it is with --map FIELD=COLUMN"
+                f"{them}{pair}; add {them}, or say which column it is with --map FIELD=COLUMN (in Python: columns=)"
             )
         for field in self.shown:  # a sample built in Python did not pass through `from_row`
             if said[field] is not None:

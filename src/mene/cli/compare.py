@@ -200,7 +200,9 @@ def _show(console: Screen, one: Compared, names: tuple[str, str], texts: Texts, 
     )
     console.print(f"  {one.test}: {p_words(one.p)}{correction}", soft_wrap=wrap)
     if one.directed:
-        console.print(f"  rows     {one.wins:,} better, {one.losses:,} worse, {one.ties:,} as good")
+        console.print(
+            f"  rows     {one.wins:,} better, {one.losses:,} worse, {one.ties:,} as good, by their labels"
+        )
     if one.unlabelled:
         console.print(
             f"  left out {one.unlabelled:,} without a label in one run or both ({one.failed:,} errors)"
@@ -211,7 +213,8 @@ def _show(console: Screen, one: Compared, names: tuple[str, str], texts: Texts, 
     console.print(f"  labels   {plain(shown or 'none changed')}{more}", soft_wrap=wrap)
     worse = [row for row in one.rows if row.size < 0 or not one.directed][:most]
     better = [row for row in reversed(one.rows) if row.size > 0 and one.directed][: (most + 1) // 2]
-    title = "regressions, the largest first" if one.directed else "rows that changed most"
+    how = "by score or probability, the largest first"
+    title = f"regressions {how}" if one.directed else "rows that changed most"
     _show_rows(console, title, worse, one, texts)
     _show_rows(console, "improvements", better, one, texts)
 

@@ -161,8 +161,11 @@ def log_to_stderr(verbose: bool) -> None:
 
 def run(app: Any, listening: socket.socket, grace: int, tls: dict[str, Any]) -> int:
     """Serve until a signal arrives. Return the exit code."""
+    import logging
+
     import uvicorn
 
+    from mene.cli.console import say
     from mene.serve.web import Protocol
 
     config = uvicorn.Config(
@@ -178,7 +181,19 @@ def run(app: Any, listening: socket.socket, grace: int, tls: dict[str, Any]) -> 
         **tls,
     )
     sys.setswitchinterval(SWITCH_S)
-    server = uvicorn.Server(config)
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            if self.should_exit:  # uvicorn then cancels everything, and logs each traceback
+                logging.getLogger("uvicorn").setLevel(logging.CRITICAL + 1)
+                say("mene: ending at once")
+            else:
+                say(
+                    f"mene: finishing what is under way, for {grace} s at most; Ctrl-C again ends at once"
+                )
+            super().handle_exit(sig, frame)
+
+    server = Server(config)
     with suppress(KeyboardInterrupt):  # uvicorn raises it again at the end
         server.run(sockets=[listening])
     return 0 if server.started else 2

@@ -27,10 +27,12 @@ from mene.cli.server_options import (
     TlsCertOption,
     TlsKeyOption,
 )
+from mene.errors import UsageError
 
 if TYPE_CHECKING:
     from mene.judge.preset import Preset
 
+SQLITE = b"SQLite format 3\0"  # what its files begin with
 IDLE_S = 900.0  # an idle judge is freed after this time
 
 
@@ -117,6 +119,8 @@ def serve(options: ServeOptions) -> None:
     from mene.serve.serving import Serving
 
     log_to_stderr(options.verbose)
+    if options.cache is not None:
+        _check_cache(options.cache)
     keys = Keys.read(options.api_key) if options.api_key is not None else None
     presets = presets_of(options.judge)
     names = dict(_alias(pair) for pair in options.alias or ())
@@ -146,8 +150,25 @@ def serve(options: ServeOptions) -> None:
         log_rows=options.log_rows,
     )
     at = address(listening, options.host, tls)
-    say(f"mene: {', '.join(judges.presets)} at {at} (/docs; Ctrl-C ends it)")
+    say(f"mene: {', '.join(judges.presets)} at {at} (a playground; its API: /docs; Ctrl-C ends it)")
     sys.exit(run(build_app(serving), listening, options.grace, tls))
+
+
+def _check_cache(path: Path) -> None:
+    """Refuse what is surely a mistake. Other faults of a cache, such as a full disk, end no server."""
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"--cache {path}: there is no folder {path.parent}; make it first")
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(SQLITE))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UsageError(
+            f"--cache {path}: {error.strerror}; give a file of mene's, or a new one"
+        ) from None
+    if start and start != SQLITE:
+        raise UsageError(f"--cache {path}: not an SQLite file; give a file of mene's, or a new one")
 
 
 def presets_of(judge: str | None) -> list[Preset]:

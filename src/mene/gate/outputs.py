@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from mene.gate.decide import Decision
 from mene.gate.gate import Gate
-from mene.gate.words import found_words, gate_words, promise, sentence, why
+from mene.gate.words import counted, found_words, gate_words, promise, sentence, why
 from mene.text.visible import visible
 
 MARK = "<!-- mene gate -->"  # identifies an earlier comment
@@ -24,6 +24,7 @@ def as_json(gate: Gate) -> dict[str, Any]:
         "confidence": gate.confidence,
         "together": gate.together,
         "sequential": gate.anytime,
+        "cannot_tell_counts_as": gate.cannot_tell,
         "rules": [_rule(d) for d in gate.decisions],
         "said": list(gate.said),
     }
@@ -112,7 +113,7 @@ def markdown(gate: Gate, title: str) -> str:
         MARK,
         f"### {_SIGNS[gate.outcome]} mene gate: {head}",
         "",
-        f"{_cell(title)}; {promise(gate)}.",
+        f"{_cell(title)}; {promise(gate)}.{_undecided(gate)}",
         "",
         "| | criterion | rule | found | |",
         "|---|---|---|---|---|",
@@ -130,6 +131,11 @@ def markdown(gate: Gate, title: str) -> str:
     if gate.said:
         lines += ["", *(f"- {_cell(line)}" for line in gate.said)]
     return "\n".join(lines) + "\n"
+
+
+def _undecided(gate: Gate) -> str:
+    words = counted(gate).removeprefix(", which counts")
+    return f" Undecided counts{words}." if words else ""
 
 
 def _cell(text: str) -> str:

@@ -48,14 +48,15 @@ def judge_frame(
     is_polars, is_pandas = hasattr(frame, "iter_rows"), hasattr(frame, "iloc")
     if not hasattr(frame, "columns") or not (is_polars or is_pandas):
         raise UsageError(
-            f"a frame is a DataFrame of pandas or polars, not a {type(frame).__name__}"
+            f"a frame is a DataFrame of pandas or polars, not a {type(frame).__name__}; for dicts or texts there is "
+            "Judge(…).judge(samples, criteria)"
         )
     with ExitStack() as stack:
         if judge is None or isinstance(judge, str):
             judge = stack.enter_context(Judge(judge, **settings))
         elif settings:
             raise UsageError(
-                f"{judge.name} is open already; change it with `using({', '.join(settings)}=…)`"
+                f"{judge.name} is open already; change it with `judge.using({', '.join(settings)}=…)`"
             )
         verdicts = list(judged(judge, frame, chosen))
     names, many = [criterion.name for criterion in chosen], len(chosen)

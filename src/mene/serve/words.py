@@ -8,7 +8,7 @@ import re
 SAID = [
     (re.compile(pattern), said)
     for pattern, said in (
-        (r", or say which column it is with --map FIELD=COLUMN", ""),
+        (r", or say which column it is with --map FIELD=COLUMN \(in Python: columns=\)", ""),
         (r"with --truncate context\b", 'with "truncate": "context" (/v1/judge)'),
         (r"--(mode|compare) (\w+)", r'"\1": "\2"'),
         (r"--samples (\d+)", r'"draws": \1'),
