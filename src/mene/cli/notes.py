@@ -39,8 +39,8 @@ def notes(judge: Judge, criterion: Criterion, reasons: Explain) -> list[str]:
         found.append(" ".join(preset.warning.split()))
     elif preset.warning:  # its figures were measured on other questions
         found.append(
-            f"{judge.name} has not been measured on this question. Measure it with `mene align` on at least 20 rows that you "
-            "have labelled. docs/judges.md has its figures on other questions"
+            f"{judge.name} has not been measured on this question. Small judges may answer another one than yours. Measure it "
+            "with `mene align` on at least 20 rows that you have labelled. docs/judges.md has its figures on other questions"
         )
     elif preset.name not in preset_names() and (unfit := judge.unfit(criterion)):
         found.append(unfit)
