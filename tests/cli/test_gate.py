@@ -117,6 +117,28 @@ def test_of_a_piped_ledger_the_last_line_of_a_row_counts(here, tmp_path, monkeyp
     assert "standard input: 1 of its verdicts are not counted" in done.stderr
 
 
+def test_a_line_that_was_cut_off_is_told(here, good, tmp_path) -> None:
+    cut = tmp_path / "cut.verdicts.jsonl"
+    cut.write_bytes(good.read_bytes()[:-20])
+    done = here("gate", cut, "--rule", "*: count >= 2")
+    assert done.returncode == 0
+    assert "cut.verdicts.jsonl: its last line is incomplete and does not count" in done.stderr
+
+
+@pytest.mark.parametrize(("said", "counts", "code"), [("pass", "passed", 0), ("fail", "failed", 3)])
+def test_what_undecided_rules_count_as_is_told(
+    here, tmp_path, said: str, counts: str, code: int
+) -> None:
+    few = tmp_path / "few.verdicts.jsonl"
+    few.write_text("".join(f"{line(row, label)}\n" for row, label in enumerate(["Yes", "No"])))
+    rule = ("gate", few, "--rule", "*: share(Yes) >= 0.5", "--cannot-tell", said)
+    done = here(*rule, "--markdown", "-")
+    assert done.returncode == code
+    assert f"Undecided counts as {counts} (--cannot-tell {said})." in done.stdout
+    assert f"1 undecided, which counts as {counts} (--cannot-tell {said})" in done.stderr
+    assert json.loads(here(*rule, "--json").stdout)["cannot_tell_counts_as"] == said
+
+
 def test_only_one_thing_goes_to_standard_output(here, good) -> None:
     rule = ("gate", good, "--rule", "*: count >= 2")
     done = here(*rule, "--junit", "-")

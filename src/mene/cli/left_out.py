@@ -11,6 +11,8 @@ from mene.runs.read_ledger import LeftOut
 
 def left_out_lines(verdicts: Path | str, left_out: LeftOut) -> Iterator[str]:
     """Yield one line for each reason."""
+    if left_out.cut:
+        yield f"{verdicts}: its last line is incomplete and does not count; run `mene judge` again to complete it"
     if left_out.earlier:
         yield (
             f"{verdicts}: {left_out.earlier:,} of its verdicts are not counted: they belong to an earlier run with other rows, "

@@ -23,9 +23,11 @@ class LeftOut:
         earlier: verdicts that the last run of their judge and criterion did not ask for.
         mixed: (criterion or section, judge) of interrupted runs with changed settings: some rows have new verdicts, the others
             count with their old ones.
+        cut: whether the last line is incomplete.
     """
 
     earlier: int = 0
+    cut: bool = False
     mixed: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
@@ -43,8 +45,9 @@ def read_verdicts(path: Path, left_out: LeftOut | None = None) -> Iterator[Verdi
     if path.is_dir():
         yield from read_parts(str(path))
         return
+    left_out = left_out or LeftOut()
     try:
-        skipped, none = _skipped(path, left_out or LeftOut()), True
+        skipped, none = _skipped(path, left_out), True
         for number, (offset, line) in enumerate(read_lines(path), start=1):
             if offset in skipped or line.isspace():
                 none = none and line.isspace()
@@ -53,7 +56,8 @@ def read_verdicts(path: Path, left_out: LeftOut | None = None) -> Iterator[Verdi
                 verdict = parse_verdict(line)
             except ValueError as error:
                 if not line.endswith(b"\n") and number > 1:
-                    return  # incomplete after a kill, or still being written
+                    left_out.cut = True  # after a kill, or it is still being written
+                    return
                 raise LedgerError(not_one(path, number, "verdict", error, none)) from None
             none = False
             yield verdict
