@@ -110,8 +110,20 @@ def test_the_publishers_client_and_many_at_once_and_a_kill(tmp_path, small_model
         again = httpx.post(f"{url}/v1/systemone", json=BODY, timeout=60).json()
         assert again["answers"]["ok"]["noul"] == found.nouls["ok"].noul
         assert again["usage"]["cached_tokens"] == again["usage"]["input_tokens"] > 0
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        # A client that reads nothing keeps it up; the second signal ends it at once, and without a traceback.
+        body = json.dumps({"samples": [{"response": f"Hi {n}", "context": "a " * 300} for n in range(300)],
+            "criteria": ["faithfulness"]}).encode()  # fmt: skip
+        head = f"POST /v1/judge HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection(tuple(url.removeprefix("http://").split(":"))) as waiting:
+            waiting.sendall(head.encode() + body)
+            time.sleep(1)
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 0
+        assert process.stderr is not None
+        told = process.stderr.read()
+        assert "finishing what is under way" in told and "Traceback" not in told
 
 
 @pytest.mark.parametrize(
@@ -119,6 +131,8 @@ def test_the_publishers_client_and_many_at_once_and_a_kill(tmp_path, small_model
     [
         (["--host", "0.0.0.0"], "0.0.0.0 can be reached from other machines: give --api-key FILE"),
         (["--api-key", "none.txt"], "none.txt: cannot read the keys"),
+        (["--cache", "none/a.sqlite"], "--cache none/a.sqlite: there is no folder none"),
+        (["--cache", __file__], "not an SQLite file"),
         (["--tls-cert", "a.pem"], "both --tls-cert and --tls-key"),
         (
             ["--tls-cert", "a.pem", "--tls-key", "b.pem"],
