@@ -244,11 +244,11 @@ def rows(port: int, judge: str, count: int, times: int) -> None:
     best = {"judge": float("inf"), "serve": float("inf"), "llama.cpp": float("inf")}
     answers: dict[str, Any] = {}
     for turn in range(times):
-        # Another question each time, so that nothing is found in a cache.
+        # Another context each time, so that nothing is found in a cache, and no two rows share one.
         samples = [
             Sample(
-                **{k: row[k] for k in ("context", "response")},
-                instruction=f"{turn}.{number} {row['instruction']}",
+                **{k: row[k] for k in ("instruction", "response")},
+                context=f"{turn}.{number}: {row['context']}",
             )
             for number, row in enumerate(read)
         ]
