@@ -230,7 +230,7 @@ def test_trees_read_in_pieces_give_the_same(
     monkeypatch.setattr("mene.engines.transformers.state.CPU_CHUNK", size)
     for kept in (True, False):  # with and without a shared start before the tree
         if not kept:
-            monkeypatch.setattr("mene.engines.in_process.engine.common_start", lambda *_: 0)
+            monkeypatch.setattr("mene.engines.in_process.run.common_start", lambda *_: 0)
         tiny._start = None
         parts = by_index(tiny.run(questions(labels=labels)))
         for index, completion in whole.items():

@@ -109,11 +109,13 @@ def _xml(text: str) -> str:
 def markdown(gate: Gate, title: str) -> str:
     """Return a table for a comment or a job summary; a bot can find its comment again by ``MARK``."""
     head = {"pass": "passed", "fail": "failed", "cannot tell": "cannot tell"}[gate.outcome]
+    how = counted(gate)
+    undecided = f" Undecided counts {how}." if how else ""
     lines = [
         MARK,
         f"### {_SIGNS[gate.outcome]} mene gate: {head}",
         "",
-        f"{_cell(title)}; {promise(gate)}.{_undecided(gate)}",
+        f"{_cell(title)}; {promise(gate)}.{undecided}",
         "",
         "| | criterion | rule | found | |",
         "|---|---|---|---|---|",
@@ -131,11 +133,6 @@ def markdown(gate: Gate, title: str) -> str:
     if gate.said:
         lines += ["", *(f"- {_cell(line)}" for line in gate.said)]
     return "\n".join(lines) + "\n"
-
-
-def _undecided(gate: Gate) -> str:
-    words = counted(gate).removeprefix(", which counts")
-    return f" Undecided counts{words}." if words else ""
 
 
 def _cell(text: str) -> str:

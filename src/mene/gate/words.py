@@ -97,16 +97,18 @@ def gate_words(gate: Gate) -> str:
     counts = Counter(d.outcome for d in gate.decisions)
     names = (("pass", "passed"), ("fail", "failed"), ("cannot tell", "undecided"))
     rules = ", ".join(f"{counts[key]} {name}" for key, name in names if counts[key])
-    return f"gate: {gate.outcome} ({rules}{counted(gate)}); {promise(gate)}"
+    if how := counted(gate):
+        rules += f", which counts {how}"
+    return f"gate: {gate.outcome} ({rules}); {promise(gate)}"
 
 
 def counted(gate: Gate) -> str:
-    """Return what undecided rules counted as, where there are some and that was chosen; else an empty text."""
+    """Return as what undecided rules count, where there are some and that was chosen; else an empty text."""
     undecided = any(d.outcome == "cannot tell" and d.must for d in gate.decisions)
     if gate.cannot_tell is None or not undecided:
         return ""
     done = {"pass": "passed", "fail": "failed"}[gate.cannot_tell]
-    return f", which counts as {done} (--cannot-tell {gate.cannot_tell})"
+    return f"as {done} (--cannot-tell {gate.cannot_tell})"
 
 
 def promise(gate: Gate) -> str:

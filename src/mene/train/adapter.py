@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 from mene.engines.openvino.folder import gguf_name
 from mene.engines.openvino.gguf import row_order
-from mene.errors import ModelError, UsageError
+from mene.engines.openvino.weights import Weights
+from mene.errors import UsageError
 from mene.judge.preset import load_preset, preset_names
+from mene.weights.gguf_file import read_gguf
 from mene.weights.gguf_header import check_adapter
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -19,7 +21,7 @@ _FACTOR = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")
 
 
 class Factors(NamedTuple):
-    """The weights of an adapter, by PEFT's names (numpy arrays), and its alpha."""
+    """The weights of an adapter, by PEFT's names (arrays or tensors), and its alpha."""
 
     weights: dict[str, Any]
     alpha: float
@@ -61,27 +63,22 @@ def of_gguf(path: Path, names: Iterable[str], head_size: int) -> Factors:
     Raises:
         ModelError: it is damaged, or no adapter.
     """
-    import gguf
-
     check_adapter(path)
-    try:
-        reader = gguf.GGUFReader(path)
-        stored = {tensor.name: tensor.data for tensor in reader.tensors}
-        arch, alpha = (
-            reader.fields[name].contents()
-            for name in ("general.architecture", "adapter.lora.alpha")
-        )
-    except Exception as error:  # whatever the file makes the library do
-        raise ModelError(f"{path}: cannot be read ({error})") from None
+    file = read_gguf(path)
+    stored = Weights(path, file)
+    turns = file.fields["general.architecture"] == "llama"
+    rest = {tensor.name for tensor in file.tensors}
     found = {}
     for name in names:
         if (factor := _FACTOR.fullmatch(name)) is None or (short := gguf_name(factor[1])) is None:
             continue
-        values = stored.pop(f"{short}.weight.lora_{factor[2].lower()}", None)
-        if values is None:
+        own = f"{short}.weight.lora_{factor[2].lower()}"
+        if own not in rest:
             continue
-        turned = None
-        if factor[2] == "B":
-            turned = row_order(head_size if arch == "llama" else None, short, len(values))
-        found[name] = values if turned is None else values[turned]
-    return Factors({**found, **stored}, float(alpha))
+        rest.remove(own)
+        values = stored.vector(own)
+        order = row_order(head_size, short, len(values)) if turns and factor[2] == "B" else None
+        found[name] = values if order is None else values[order]
+    return Factors(
+        {**found, **{name: stored.vector(name) for name in rest}}, file.fields["adapter.lora.alpha"]
+    )

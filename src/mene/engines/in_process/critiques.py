@@ -118,12 +118,12 @@ def _begin(rows: list[Row], writing: Writing) -> State:
         return state
     tree = Tree.of(tails)
     ends = [places[-1] for places in tree.places]
-    nodes = list(dict.fromkeys(ends))  # rows may be identical
-    logits, state = writing.start.read_tree(tree, nodes, paths=tree.places)
+    nodes, which = np.unique(ends, return_inverse=True)  # rows may be identical
+    logits, state = writing.start.read_tree(tree, nodes.tolist(), paths=tree.places)
     assert state is not None
     for before, row, tail in zip([[], *tails], rows, tails, strict=False):
         row.cached = min(row.cached, shared) + common_start(before, tail)  # also the second time
-    _choose(rows, logits[[nodes.index(end) for end in ends], None], writing)
+    _choose(rows, logits[which, None], writing)
     return state
 
 

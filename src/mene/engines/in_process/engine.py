@@ -16,11 +16,10 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import suppress
 
 from mene.engines.base import Completion, LabelKey, Reading, Request
-from mene.engines.in_process.batches import shared_start, windows
+from mene.engines.in_process.batches import windows
 from mene.engines.in_process.fed import FedModel, Stopped
 from mene.engines.in_process.row import Row, fitted
-from mene.engines.in_process.run import Means, Start, verdicts, written
-from mene.engines.in_process.tree import common_start
+from mene.engines.in_process.run import Means, Start, share, verdicts, written
 from mene.engines.labels import LabelPaths, label_paths
 from mene.errors import EngineError, MeneError, ModelError
 
@@ -125,7 +124,7 @@ class InProcessEngine:
                 if start.stop.is_set():
                     return
                 self._check_open()
-                self._share(rows, start)
+                share(rows, start, means)
                 run = written if rows[0].room else verdicts
                 yield from run(rows, start, means)
                 if start.stop.is_set():
@@ -167,31 +166,3 @@ class InProcessEngine:
     def _decode(self, tokens: Sequence[int]) -> str:
         with self._lock:
             return self._model.decode(tokens)
-
-    def _share(self, rows: list[Row], start: Start) -> None:
-        """Extend ``start`` to the rows' common prefix, computing only what is missing."""
-        adapted = rows[0].request.adapted
-        if adapted != start.adapted:
-            start.tokens, start.state, start.adapted = [], None, adapted
-        start.ahead = None
-        common = shared_start(rows)
-        kept = common_start(start.tokens, common)
-        for row in rows:
-            row.cached = len(common)
-        rows[0].cached = kept  # the first row accounts for the tokens that were computed
-        state = start.state or self._model.empty(1, start.stop, adapted)
-        state.rewind([kept])
-        try:
-            if len(common) > kept:
-                state.feed([common[kept:]])
-        except Stopped:
-            raise
-        except Exception as error:
-            self._check_open()  # another thread may have closed it
-            if not self._model.out_of_memory(error):
-                raise EngineError(f"the model failed on a prompt: {error}") from error
-            # Without a shared prefix: the rows compute it themselves, or fail one by one.
-            common, state = [], self._model.empty(1, start.stop, adapted)
-            for row in rows:
-                row.cached = 0
-        start.tokens, start.state = common, state

@@ -10,10 +10,11 @@ from itertools import pairwise
 
 from mene.engines.base import Completion
 from mene.engines.in_process import critiques
-from mene.engines.in_process.batches import batches, fitting, in_trees
+from mene.engines.in_process.batches import batches, fitting, in_trees, shared_start
 from mene.engines.in_process.fed import FedModel, State, Stopped
 from mene.engines.in_process.labels import Ahead, Logs, read_after, read_in_tree
 from mene.engines.in_process.row import Row
+from mene.engines.in_process.tree import common_start
 from mene.engines.steps import RESERVE
 from mene.errors import EngineError
 
@@ -59,6 +60,31 @@ class Start:
         self.stop = stop
         if self.state is not None:
             self.state.stop = stop
+
+
+def share(rows: list[Row], start: Start, means: Means) -> None:
+    """Extend ``start`` to the rows' common prefix, computing only what is missing."""
+    adapted = rows[0].request.adapted
+    if adapted != start.adapted:
+        start.tokens, start.state, start.adapted = [], None, adapted
+    start.ahead = None
+    common = shared_start(rows)
+    kept = common_start(start.tokens, common)
+    for row in rows:
+        row.cached = len(common)
+    rows[0].cached = kept  # the first row accounts for the tokens that were computed
+    state = start.state or means.model.empty(1, start.stop, adapted)
+    state.rewind([kept])
+    try:
+        if len(common) > kept:
+            state.feed([common[kept:]])
+    except Exception as error:
+        _check_memory(error, means, "prompt")
+        # Without a shared prefix: the rows compute it themselves, or fail one by one.
+        common, state = [], means.model.empty(1, start.stop, adapted)
+        for row in rows:
+            row.cached = 0
+    start.tokens, start.state = common, state
 
 
 def verdicts(rows: list[Row], start: Start, means: Means) -> Generator[Completion, None, None]:
@@ -172,13 +198,13 @@ def _labelled(rows: list[Row], state: State, means: Means) -> list[Logs]:
     return read_after(rows, state, state.feed(rest))
 
 
-def _check_memory(error: Exception, means: Means) -> None:
+def _check_memory(error: Exception, means: Means, what: str = "batch") -> None:
     """Raise an error again unless memory ran out."""
     if isinstance(error, Stopped):
         raise error
     means.check()  # another thread may have closed it
     if not means.model.out_of_memory(error):
-        raise EngineError(f"the model failed on a batch: {error}") from error
+        raise EngineError(f"the model failed on a {what}: {error}") from error
 
 
 def _completions(rows: list[Row], logs: list[Logs] | None) -> list[Completion]:

@@ -103,7 +103,9 @@ class OpenVINOState:
         places = self._cache[0].shape[2]
         if (longest := int(lengths.max())) > places:
             spare = SPARE if new.shape[1] == 1 else 0
-            self._cache = [_wider(values, longest + spare) for values in self._cache]
+            more = ((0, 0), (0, 0), (0, longest + spare - places), (0, 0))
+            # With zeros: a masked NaN would still be NaN.
+            self._cache = [np.pad(values, more) for values in self._cache]
         rows, tokens = new.nonzero()
         where = (self._lengths[:, None] + new.cumsum(1) - 1)[rows, tokens]
         for values, some in zip(self._cache, added, strict=True):
@@ -140,10 +142,10 @@ class OpenVINOState:
         if paths:
             before = np.arange(start)
             each = [np.concatenate([before, np.array(path, np.int64) + start]) for path in paths]
-            ahead = self._with(
-                [_gathered([values[0]] * len(each), each) for values in cache],
-                np.array([len(places) for places in each]),
-            )
+            lengths = np.array([len(places) for places in each])
+            longest = int(lengths.max())
+            rows = [_gathered([values[0]] * len(each), each, longest) for values in cache]
+            ahead = self._with(rows, lengths)
         return np.concatenate(found)[order.argsort()], ahead
 
     def rewind(self, lengths: Sequence[int]) -> None:
@@ -157,13 +159,11 @@ class OpenVINOState:
         """See ``State.select``."""
         parts = [(self, list(rows)), *((other, [*range(len(other._lengths))]) for other in more)]
         lengths = np.concatenate([state._lengths[some] for state, some in parts])
+        places, width = [slice(length) for length in lengths], int(lengths.max()) + SPARE
         cache = []
-        for number, (heads, size) in enumerate(self._run.shapes):
-            values = np.zeros((len(lengths), heads, lengths.max() + SPARE, size), np.float32)
-            own = (state._cache[number][row] for state, some in parts for row in some)
-            for mine, length, theirs in zip(values, lengths, own, strict=True):
-                mine[:, :length] = theirs[:, :length]
-            cache.append(values)
+        for number in range(len(self._cache)):
+            own = [state._cache[number][row] for state, some in parts for row in some]
+            cache.append(_gathered(own, places, width))
         return self._with(cache, lengths)
 
     def repeat(self, rows: int) -> OpenVINOState:
@@ -174,19 +174,15 @@ class OpenVINOState:
         return OpenVINOState(self._run, cache, lengths, self._progress, self.stop, self._adapted)
 
 
-def _wider(values: np.ndarray, places: int) -> np.ndarray:
-    """Return a cache with more places. (Not left unset: a masked NaN would still be NaN.)"""
-    wider = np.zeros((*values.shape[:2], places, values.shape[3]), np.float32)
-    wider[:, :, : values.shape[2]] = values
-    return wider
-
-
-def _gathered(rows: Sequence[np.ndarray], places: Sequence[np.ndarray]) -> np.ndarray:
-    """Return a cache of some places of each row; each of ``rows`` has the shape (kv heads, places, head size)."""
+def _gathered(
+    rows: Sequence[np.ndarray], places: Sequence[np.ndarray | slice], width: int
+) -> np.ndarray:
+    """Return a cache of some places of each row, with ``width`` places; each of ``rows`` is (kv heads, places, head size)."""
     heads, _, size = rows[0].shape
-    found = np.zeros((len(rows), heads, max(map(len, places)), size), np.float32)
+    found = np.zeros((len(rows), heads, width, size), np.float32)
     for own, values, some in zip(found, rows, places, strict=True):
-        own[:, : len(some)] = values[:, some]
+        part = values[:, some]
+        own[:, : part.shape[1]] = part
     return found
 
 
