@@ -23,6 +23,8 @@ def test_a_node_sees_its_own_sequence_and_nothing_else(sequences: list[list[int]
         assert [tree.depths[node] for node in places] == list(range(len(tokens)))
         for depth, node in enumerate(places):
             assert sorted(mask[node].nonzero()[0].tolist()) == places[: depth + 1]
+    nodes = np.arange(len(tree.ids))
+    assert (mask == ((nodes <= nodes[:, None]) & (nodes[:, None] < tree.ends()))).all()
 
 
 @given(SEQUENCES)

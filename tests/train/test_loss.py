@@ -12,7 +12,13 @@ from mene.judge.comparison import POINTWISE
 from mene.scale import Scale
 from mene.train.evaluate import label_probabilities
 from mene.train.examples import Example, Pack, packed, partners
-from mene.train.forward import completion_logps, reference_logps, tensors
+from mene.train.forward import (
+    added_mask,
+    block_mask,
+    completion_logps,
+    reference_logps,
+    tensors,
+)
 from mene.train.loss import bradley_terry_loss, joint_loss, pair_loss
 from mene.verdict import Verdict
 
@@ -142,6 +148,22 @@ def test_completions_score_as_if_alone(kind: str) -> None:
             alone = sum(logs[start + i, t].item() for i, t in enumerate(completion))
             assert found[number] == pytest.approx(alone, abs=1e-4)
             number += 1
+
+
+def test_padded_packs_score_the_same_and_flexattention_skips_what_the_mask_hides() -> None:
+    pack = Pack.of(EXAMPLES)
+    model, padded = tiny(3).eval(), tensors(pack, room=64)
+    assert padded["input_ids"].shape == (1, 64) and len(pack.tree.ids) % 64
+    torch.testing.assert_close(
+        completion_logps(model, padded), completion_logps(model, tensors(pack)), atol=1e-5, rtol=0
+    )
+    added = added_mask(padded["ends"], torch.float32)[0, 0]
+    count, real = torch.arange(64), len(pack.tree.ids)
+    attends = block_mask(padded["ends"], torch.float32).mask_mod
+    flexible = attends(torch.tensor(0), torch.tensor(0), count[:, None], count)
+    assert torch.equal(flexible, added == 0)
+    assert torch.equal(flexible[:real, :real], torch.from_numpy(pack.tree.mask()))
+    assert torch.equal(flexible[real:], count == count[real:, None])
 
 
 def test_what_is_shared_is_computed_once() -> None:

@@ -62,7 +62,7 @@ def batch(nodes, logits, vocabulary):
     return {
         "input_ids": torch.randint(0, vocabulary, (1, nodes)),
         "position_ids": torch.arange(nodes)[None],
-        "mask": torch.ones(nodes, nodes, dtype=torch.bool).tril()[None, None],
+        "ends": torch.full((nodes,), nodes),
         "nodes": torch.arange(nodes - logits, nodes),
         "rows": torch.arange(logits),
         "targets": torch.randint(0, vocabulary, (logits,)),

@@ -223,7 +223,7 @@ def test_pairs_asked_alone_are_learned_by_comparison(
         halves = [row | {"compared": f"p{at // 2}"} for at, row in enumerate(rows[:-2])]
         lines = [json.dumps(row) + "\n" for row in halves + rows[-2:]]
         (alone / name).write_text("".join(lines))
-    settings = {"beta": 0, "bradley_terry": 1.0, "epochs": 6, "learning_rate": 2e-2, "evaluate": 1}
+    settings = {"beta": 0, "bradley_terry": 1.0, "epochs": 6, "learning_rate": 1e-2, "evaluate": 1}
     with pytest.raises(UsageError, match=r"set data\.compare: pointwise"):
         recipe_of(**settings)
     recipe = recipe_of(**settings, compare="pointwise")

@@ -43,7 +43,7 @@ def start_of(start: str) -> Path:
         if not (path / name).is_file():
             raise UsageError(
                 f"adapter.start: {start}: no {name} there; give the `adapter` folder of a run or of an export, "
-                "an adapter.gguf, or a judge with an adapter, such as nano or base-tuned"
+                "an adapter.gguf, or a judge with an adapter, such as nano or base"
             )
     return path
 

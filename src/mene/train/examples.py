@@ -115,7 +115,9 @@ def sample(pairs: Iterable[Pair], most: int | None, seed: int) -> list[Pair]:
     return found[: (most - 1 or 2) if last and last == first else most]
 
 
-def example(pair: Pair, loaded: Loaded, *, all_labels: bool = False) -> Example:
+def example(
+    pair: Pair, loaded: Loaded, *, all_labels: bool = False, rejected: bool = True
+) -> Example:
     """Tokenise a pair as the engine reads it.
 
     In verdict mode the prompt ends with the cue, and a completion is a label. In critique mode the prompt ends with the
@@ -123,6 +125,7 @@ def example(pair: Pair, loaded: Loaded, *, all_labels: bool = False) -> Example:
 
     Args:
         all_labels: one completion per label instead of chosen and rejected (verdict mode).
+        rejected: whether a loss reads the rejected critique; otherwise only its first token is kept.
     """
     text, asked = loaded.chat([m._asdict() for m in pair.messages]), pair.request
     paths = label_paths(loaded.tokenize, *asked.label_key)
@@ -141,6 +144,8 @@ def example(pair: Pair, loaded: Loaded, *, all_labels: bool = False) -> Example:
         start = min(common_start(opening, whole) for whole in wholes)
         prompt = wholes[0][:start]
         completions = [whole[start:] for whole in wholes]
+        if not rejected:
+            completions[1] = completions[1][:1]
     right = pair.labels.index(pair.label)
     return Example(pair.id, pair.source, pair.labels, prompt, completions, right, pair.compared)
 
@@ -155,7 +160,11 @@ def packed(
     """
     prompts = [e.prompt for e in examples]
     together = [e.compared or e.id for e in examples]
-    groups = packs(prompts, most, together) if count is None else divided(prompts, count, together)
+    if count is None:
+        beyond = [sum(map(len, e.completions)) for e in examples]
+        groups = packs(prompts, most, together, beyond=beyond)
+    else:
+        groups = divided(prompts, count, together)
     return spread([Pack.of([examples[i] for i in group]) for group in groups], seed)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from peft import PeftModel
 from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 from transformers import PreTrainedModel
 
 from mene.engines.transformers.state import additive
@@ -17,21 +18,28 @@ Model = PreTrainedModel | PeftModel  # a causal model, with or without an adapte
 Batch = dict[str, Tensor]  # see ``tensors``
 # Converts a pack to the model's input: ``tensors``, or ``Lower.tensors``.
 Read = Callable[[Pack], Batch]
+FLEX = "flex_attention"  # its name in Transformers
 _ARRAYS = ("nodes", "rows", "targets", "owners", "lengths", "compared")
 
 
-def tensors(pack: Pack) -> Batch:
+def tensors(pack: Pack, room: int = 1) -> Batch:
     """Return the input of the model and the loss, with a leading batch dimension of 1 where the model needs one.
 
-    ``input_ids``, ``position_ids`` (1, nodes); ``mask`` (1, 1, nodes, nodes) bool; ``nodes``, ``rows``,
-    ``targets``, ``owners``, ``lengths``, ``compared`` as in ``Pack``.
+    Args:
+        room: the nodes are padded to a multiple of this, with nodes that only attend to themselves.
+
+    Returns:
+        ``input_ids``, ``position_ids`` (1, nodes); ``ends`` (nodes,) as ``Tree.ends``; ``nodes``, ``rows``, ``targets``,
+        ``owners``, ``lengths``, ``compared`` as in ``Pack``.
     """
     tree = pack.tree
+    count = len(tree.ids)
+    more = -count % room
     whole = {name: torch.from_numpy(getattr(pack, name)) for name in _ARRAYS}
     return {
-        "input_ids": torch.tensor([tree.ids]),
-        "position_ids": torch.tensor([tree.depths]),
-        "mask": torch.from_numpy(tree.mask())[None, None],
+        "input_ids": torch.tensor([tree.ids + [0] * more]),
+        "position_ids": torch.tensor([tree.depths + [0] * more]),
+        "ends": torch.cat([torch.from_numpy(tree.ends()), torch.arange(count, count + more) + 1]),
         **whole,
     }
 
@@ -39,8 +47,8 @@ def tensors(pack: Pack) -> Batch:
 def logits_of(model: Model, batch: Batch) -> Tensor:
     """Return the logits of a pack's ``nodes``. Shape (nodes, vocabulary).
 
-    The mask is added to the attention scores: each token attends to the tokens before it in its own sequence. With
-    ``hidden`` (1, nodes, width) in the batch, computation begins after the lower layers (``train/lower.py``).
+    Each token attends to the tokens before it in its own sequence. With ``hidden`` (1, nodes, width) in the batch, computation
+    begins after the lower layers (``train/lower.py``).
     """
     dtype = model.dtype if model.dtype.is_floating_point else torch.float32
     start = (
@@ -48,13 +56,29 @@ def logits_of(model: Model, batch: Batch) -> Tensor:
         if "hidden" in batch
         else {"input_ids": batch["input_ids"]}
     )
+    flexible = model.config._attn_implementation == FLEX
     return model(
         **start,
         position_ids=batch["position_ids"],
-        attention_mask=additive(batch["mask"], dtype),
+        attention_mask=(block_mask if flexible else added_mask)(batch["ends"], dtype),
         logits_to_keep=batch["nodes"],
         use_cache=False,
     ).logits[0]
+
+
+def added_mask(ends: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a mask to add to the attention scores. Shape (1, 1, nodes, nodes)."""
+    nodes = torch.arange(len(ends), device=ends.device)
+    return additive(((nodes <= nodes[:, None]) & (nodes[:, None] < ends))[None, None], dtype)
+
+
+def block_mask(ends: Tensor, _: torch.dtype) -> BlockMask:
+    """Return a mask for FlexAttention (Dong et al. 2024, arXiv 2412.05496), which skips the blocks between samples."""
+
+    def attends(_: Tensor, __: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return (key <= query) & (query < ends[key])
+
+    return create_block_mask(attends, None, None, len(ends), len(ends), device=str(ends.device))
 
 
 def completion_logps(model: Model, batch: Batch) -> Tensor:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import peft
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
@@ -17,6 +18,7 @@ from mene.errors import ModelError, UsageError
 from mene.judge.open import fetch
 from mene.judge.preset import Preset
 from mene.recipe import Recipe
+from mene.train import gpu
 from mene.train.adapter import CONFIG, WEIGHTS, Factors, of_gguf, start_of
 
 # A layer's matrices, by their names in Llama, Qwen, Mistral and Gemma.
@@ -41,6 +43,13 @@ def open_model(recipe: Recipe, device: str | None = None) -> Loaded:
     loaded = load(where, recipe.base.revision, None, dtype, device, frozen_head=frozen)
     if recipe.adapter is not None:
         loaded.model = with_adapter(loaded.model, recipe)
+        if (
+            dtype == "bfloat16"
+        ):  # autocast converts what a matrix needs; PEFT would convert all inputs to float32 first
+            for layer in loaded.model.modules():
+                if isinstance(layer, BaseTunerLayer):
+                    layer.cast_input_dtype_enabled = False
+    gpu.prepare(loaded)
     return loaded
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from mene.recipe import Recipe
 from mene.runs.parts.storage import make_folder
 from mene.train.adapter import start_of, weights_of
 from mene.train.examples import Example, Pack, example, packed, sample
-from mene.train.forward import Model, Read, reference_logps, tensors
+from mene.train.forward import FLEX, Model, Read, reference_logps, tensors
 from mene.train.judging import Report
 from mene.train.lower import Lower, leave_out, untrained
 from mene.train.model import open_model
@@ -84,7 +85,8 @@ def train(
         raise UsageError(f"{data / 'train.jsonl'}: no pairs; run `mene curate` again")
     step = begin_work(events, "reading", len(pairs) + len(held))
     longest = loaded.context or 10**9
-    examples = _examples(pairs, loaded, longest, step)
+    rejected = recipe.train.beta > 0
+    examples = _examples(pairs, loaded, longest, step, rejected=rejected)
     development = packed(
         _examples(held, loaded, longest, step, all_labels=True), recipe.train.pack_tokens, 0
     )
@@ -175,10 +177,11 @@ def _examples(
     longest: int,
     step: Callable[[], None],
     all_labels: bool = False,
+    rejected: bool = True,
 ) -> list[Example]:
     found = []
     for pair in pairs:
-        one = example(pair, loaded, all_labels=all_labels)
+        one = example(pair, loaded, all_labels=all_labels, rejected=rejected)
         if len(one.prompt) + max(map(len, one.completions)) <= longest:
             found.append(one)
         step()
@@ -195,7 +198,9 @@ def _lower(
 ) -> Read | None:
     """Return how packs are read: from stored states if the recipe says so. None if computing them was interrupted."""
     if not recipe.train.keep_lower:
-        return tensors
+        # FlexAttention is compiled for each size, so all packs have the same.
+        flexible = loaded.model.config._attn_implementation == FLEX
+        return partial(tensors, room=recipe.train.pack_tokens) if flexible else tensors
     lower = Lower(output / "lower", loaded.identity, untrained(loaded.model))
     if not lower.layers:
         raise UsageError(

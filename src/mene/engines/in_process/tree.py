@@ -26,7 +26,7 @@ class Tree:
     """Sequences as one prefix tree.
 
     Attributes:
-        ids: token of each node; parents come before their children.
+        ids: token of each node; parents come before their children, and a node's descendants directly after it.
         depths: position of each node in its sequences, from 0.
         parents: index of each node's parent; -1 at the root.
         places: for each sequence, in the given order, the nodes of its tokens.
@@ -56,6 +56,20 @@ class Tree:
             before = tokens
         return tree
 
+    def ends(self) -> np.ndarray:
+        """Return the node after the last descendant of each node. Shape (nodes,), int64.
+
+        Sequences are packed in sorted order, so the descendants of a node follow it without a gap: node ``q`` attends to ``k``
+        where ``k <= q < ends[k]``.
+        """
+        ends = np.arange(1, len(self.ids) + 1)
+        parents = self.parents
+        for node in range(len(parents) - 1, -1, -1):
+            parent = parents[node]
+            if parent >= 0 and ends[parent] < ends[node]:
+                ends[parent] = ends[node]
+        return ends
+
     def mask(self) -> np.ndarray:
         """Return which nodes each node attends to: its ancestors and itself. Shape (nodes, nodes), bool."""
         count = len(self.ids)
@@ -72,6 +86,7 @@ def packs(
     most: int,
     together: Sequence[object] | None = None,
     chained: bool = False,
+    beyond: Sequence[int] | None = None,
 ) -> Iterator[list[int]]:
     """Divide sequences into trees of about ``most`` nodes, keeping common prefixes together.
 
@@ -84,6 +99,7 @@ def packs(
         together: a key per sequence; sequences with the same key stay in one tree.
         chained: the trees are read one after the other, and what a tree shares with the last one is not read again, so that
             its nodes do not count.
+        beyond: nodes that each sequence gets beside its own.
 
     Yields:
         The indices of the sequences of each tree.
@@ -94,7 +110,7 @@ def packs(
     for unit in _units(sequences, together):
         same = common_start(before, sequences[unit[0]])
         room = most if chained else max(most, isqrt(WORTH * same))
-        added = _added(sequences, unit)
+        added = _added(sequences, unit) + sum(beyond[index] for index in unit if beyond)
         if pack and nodes + added - same > room:
             yield pack
             pack, nodes, same = [], 0, same if chained else 0
