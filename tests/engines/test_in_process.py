@@ -21,8 +21,9 @@ from scipy.special import log_softmax, softmax
 from mene.engines.base import Completion, Request
 from mene.engines.in_process import batches as in_process_batches
 from mene.engines.in_process import labels as in_process_labels
+from mene.engines.in_process.critiques import add
 from mene.engines.in_process.engine import InProcessEngine
-from mene.engines.in_process.row import fitted
+from mene.engines.in_process.row import Row, fitted
 from mene.engines.labels import label_paths, label_probabilities
 from mene.engines.steps import _read
 from mene.errors import ContextOverflow, EngineError, MeneError, ModelError
@@ -240,6 +241,28 @@ def test_a_row_joins_when_others_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(lengths) > 4 * min(lengths)  # so rows that began together end at other times
     assert max(steps) == 4 and sum(steps) == sum(lengths) - len(table)
     assert sum(steps) / len(steps) > 3
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("It says ten.\n\n**Answer:** No", "It says ten."),
+        ("1. Ten.\n2. Not nine.\n3. And so on", "1. Ten.\n2. Not nine."),
+        ("It says ten.", "It says ten."),
+    ],
+)
+def test_a_reason_after_a_verdict_ends_where_something_else_begins(written: str, kept: str) -> None:
+    found = {}
+    for choose in (True, False):
+        request = ask("a", critique_tokens=60, choose=choose)
+        paths = label_paths(lambda text: list(map(ord, text)), *request.label_key)
+        row = Row(request, "", [32], paths, 60)
+        for token in map(ord, written + "~"):
+            if not row.stopped:
+                add(row, token, lambda tokens: "".join(map(chr, tokens)), frozenset({ord("~")}))
+        assert row.stopped and not row.cut
+        found[choose] = row.critique
+    assert found == {True: written, False: kept}
 
 
 @settings(max_examples=50)

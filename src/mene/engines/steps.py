@@ -32,8 +32,8 @@ RESERVE = 32
 ROOM = (
     "cut its context with --truncate context, shorten the row, or use a model with a larger context"
 )
-# A reason of one or two sentences that becomes a list, or starts again, is complete.
-ENOUGH = ("\n3.", "\n\n\n")
+# A reason of one or two sentences that becomes a list, starts again, or goes on to another part of the prompt, is complete.
+ENOUGH = ("\n3.", "\n\n\n", "\n\n**")
 
 Body = dict[str, Any]
 Steps = Generator[Body, Body, None]
