@@ -5,7 +5,8 @@
 For every task below it draws rows of the raw sets (label by label and set by set alike, one row of a group, none that is in a
 benchmark), judges them in verdict mode without any calibration, and learns one by the code of ``mene align``. Figures
 are of held-out rows: groups kept whole, or where a task has ``across``, whole sets kept whole. It prints a table and writes
-``WORK/calibrations.yaml`` for the preset. Stop it and run it again: it goes on where it was.
+``WORK/calibrations.yaml`` for the preset. Stop it and run it again: it goes on where it was. For a judge that was trained on
+these sets, ``--recipe`` names its recipe: only rows that it kept apart as development rows are drawn.
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ from mene.bench.align.align import Alignment, align
 from mene.criterion import Criterion, load_criterion
 from mene.curate.clean.check import Check
 from mene.curate.clean.decontaminate import Index, bench_texts, hashed
-from mene.curate.mix import rank
+from mene.curate.mix import rank, side_of
 from mene.curate.raw.sources import Point, find_source
 from mene.curate.run import folders
 from mene.curate.stream import Local
 from mene.judge.comparison import COMPARISONS
 from mene.judge.preset import load_preset
+from mene.recipe import Recipe, load_recipe
 from mene.runs.run import run
 from mene.runs.tables import Row
 from mene.verdict import Verdict
@@ -124,14 +126,18 @@ class Asked(NamedTuple):
     group: str
 
 
-def rows_of(name: str, task: Task, raw: Path, index: Index) -> Iterator[Asked]:
-    """The rows of a task, each with its criterion and the set it is of."""
+def rows_of(
+    name: str, task: Task, raw: Path, index: Index, recipe: Recipe | None
+) -> Iterator[Asked]:
+    """The rows of a task, each with its criterion and the set it is of; with a recipe, its development rows alone."""
     for source_name, most in task.sets.items():
         source = find_source(source_name)
         found: dict[str, list[Point]] = defaultdict(list)
         for row in Local(raw, Check(index, task.longest, 0)).rows(source):
             for point in row.points:
                 if point.criterion.name not in task.questions:
+                    continue
+                if recipe and side_of(point, recipe.data.development, recipe.seed) != "dev":
                     continue
                 if task.criterion is None and str(point.criterion.scale).casefold() != name:
                     continue
@@ -169,7 +175,9 @@ def asked(point: Point, label: str, name: str, task: Task) -> Asked:
     return Asked(Row(0, point.source, sample), criterion, point.source, point.group)
 
 
-def kept_rows(name: str, task: Task, data: Path | None, work: Path) -> list[Asked]:
+def kept_rows(
+    name: str, task: Task, data: Path | None, work: Path, recipe: Recipe | None
+) -> list[Asked]:
     """``rows_of``, drawn once: finding what is in a benchmark takes minutes."""
     path = work / f"{name.replace('/', '-')}.rows.jsonl"
     if not path.exists():
@@ -184,7 +192,7 @@ def kept_rows(name: str, task: Task, data: Path | None, work: Path) -> list[Aske
                 },
                 ensure_ascii=False,
             )
-            for one in rows_of(name, task, raw, index_of(bench))
+            for one in rows_of(name, task, raw, index_of(bench), recipe)
         ]
         part = path.with_suffix(".part")  # a kill leaves no half of them
         part.write_text("\n".join(lines) + "\n", "utf-8")
@@ -210,8 +218,8 @@ def shown() -> frozenset[str]:
     return frozenset(text for text in texts if text)
 
 
-def plain(text: str | None) -> str:
-    return re.sub(r"\W+", "", text or "").casefold()
+def plain(text: object) -> str:
+    return re.sub(r"\W+", "", str(text or "")).casefold()
 
 
 @cache
@@ -329,10 +337,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with train/ and bench/ [MENE_DATA]")
     parser.add_argument("--judge", default="base")
     parser.add_argument("--work", type=Path, default=Path("calibrate"))
+    parser.add_argument("--recipe", help="of the judge's training, whose rows are left out")
     parser.add_argument("--only", default=",".join(TASKS), help="tasks, comma-separated")
     parser.add_argument("--compare", choices=list(COMPARISONS), help="how pairs are judged")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
+    recipe = load_recipe(given.recipe) if given.recipe else None
     preset = load_preset(given.judge).model_copy(update={"calibrations": ()})
     calibrations = []
     with Judge(preset, mode="verdict", compare=given.compare) as judge:
@@ -341,7 +351,7 @@ def main() -> None:
             rows: list[Asked] = []
             verdicts: dict[str, Verdict] = {}
             for part in (name, *task.also):
-                of_part = kept_rows(part, TASKS[part], given.data, given.work)
+                of_part = kept_rows(part, TASKS[part], given.data, given.work, recipe)
                 ledger = given.work / f"{part.replace('/', '-')}.verdicts.jsonl"
                 verdicts |= judged(judge, of_part, ledger)
                 rows += of_part

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# small: Qwen2.5-Coder-0.5B-Instruct as published, a preset alone (src/mene/library/judges/small.yaml), near chance. It ships without a training and
-# without a calibration. These are the commands that would make both; we have not run them to their end.
-# Needs: pip install "mene[train]".
+# small: Qwen2.5-Coder-0.5B-Instruct with an adapter on all its layers, trained on the data of base: one pass over 20 million tokens on one
+# GPU of 80 GB or more, 7 minutes on an H200.
+# Needs: pip install "mene[train]". small-gpu-run/export/adapter.gguf is what ships in src/mene/library/judges/small/.
 # shellcheck source=runs/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-mene pull small
-mene curate small
-mene train small
-mene export small-run --name small
+mene curate small-gpu
+mene train small-gpu
+mene export small-gpu-run --form adapter.gguf --name small
 
-step "$PYTHON" "$HERE/benchmarks/calibrate.py" --judge small-run/export/judge.yaml --work calibrate-small
-mene bench --suite aggrefact_parts,financebench,craft_md,eval_bias_bench --judge small,small-run/export/judge.yaml --mode verdict --limit 30
+step "$PYTHON" "$HERE/benchmarks/calibrate.py" --judge small --recipe small-gpu --work calibrate-small --only faithfulness,correctness,toxicity,a/b
+mene bench --suite eval_bias_bench,rewardbench,financebench,craft_md,aggrefact_parts --judge small --mode verdict --limit 100
+mene bench --suite hhh_alignment,mt_bench,auto_j,lfqa --judge small --mode verdict --limit 60

@@ -49,7 +49,7 @@ def test_llama_cpps_form_of_an_adapter_is_what_it_was_written_from(
 
 
 def test_judges_that_ship_are_found() -> None:
-    assert weights_of(start_of("base-tuned")).name == "adapter.gguf"
+    assert weights_of(start_of("base")).name == "adapter.gguf"
     assert start_of("nano").suffix == ".gguf"
 
 
@@ -58,5 +58,5 @@ def test_a_file_that_is_no_adapter_is_one_error(tmp_path: Path) -> None:
     path.write_bytes(b"GGUF" + bytes(100))
     with pytest.raises(ModelError, match=r"adapter\.gguf"):
         of_gguf(start_of(str(path)), [], SIZE)
-    with pytest.raises(UsageError, match="such as nano or base-tuned"):
-        start_of("base")
+    with pytest.raises(UsageError, match="such as nano or base"):
+        start_of("base-untrained")
