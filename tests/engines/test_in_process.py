@@ -25,7 +25,7 @@ from mene.engines.in_process.critiques import add
 from mene.engines.in_process.engine import InProcessEngine
 from mene.engines.in_process.row import Row, fitted
 from mene.engines.labels import label_paths, label_probabilities
-from mene.engines.steps import _read
+from mene.engines.steps import ENOUGH, _read
 from mene.errors import ContextOverflow, EngineError, MeneError, ModelError
 from mene.message import Message
 
@@ -60,10 +60,10 @@ def plain(model: HashedModel, request: Request, context: int | None = None) -> C
             room = min(room, context - len(before) - 32)
         written = written_by(model, request, before, room)
         whole = "".join(TEXTS[token] for token in written if token > 1)
-        critique, cue, _ = whole.partition(request.cue)
+        critique = min((whole.partition(end)[0] for end in ends_of(request)), key=len)
         done.critique = critique.strip()
         done.usage.completion_tokens = len(written)
-        if not cue and written[-1] not in model.stops:
+        if critique == whole and written[-1] not in model.stops:
             done.notes.append(f"critique cut at {room} tokens")
         if not request.choose:
             return done
@@ -86,6 +86,11 @@ def plain(model: HashedModel, request: Request, context: int | None = None) -> C
     return done
 
 
+def ends_of(request: Request) -> tuple[str, ...]:
+    """What ends a critique: the cue; where no label follows, also the start of something else."""
+    return (request.cue, *(() if request.choose else ENOUGH))
+
+
 def written_by(model: HashedModel, request: Request, before: list[int], room: int) -> list[int]:
     random = np.random.default_rng(request.seed)
     written: list[int] = []
@@ -96,7 +101,8 @@ def written_by(model: HashedModel, request: Request, before: list[int], room: in
             weights = softmax(scores.astype(np.float64) / request.temperature)
             token = int(random.choice(len(weights), p=weights))
         written.append(token)
-        if token in model.stops or request.cue in "".join(TEXTS[t] for t in written if t > 1):
+        whole = "".join(TEXTS[t] for t in written if t > 1)
+        if token in model.stops or any(end in whole for end in ends_of(request)):
             break
     return written
 
