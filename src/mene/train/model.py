@@ -7,7 +7,7 @@ from pathlib import Path
 
 import peft
 import torch
-from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
@@ -47,7 +47,7 @@ def open_model(recipe: Recipe, device: str | None = None) -> Loaded:
             dtype == "bfloat16"
         ):  # autocast converts what a matrix needs; PEFT would convert all inputs to float32 first
             for layer in loaded.model.modules():
-                if isinstance(layer, BaseTunerLayer):
+                if isinstance(layer, LoraLayer):
                     layer.cast_input_dtype_enabled = False
     gpu.prepare(loaded)
     return loaded
