@@ -23,7 +23,7 @@ from mene.engines.in_process import batches as in_process_batches
 from mene.engines.in_process import labels as in_process_labels
 from mene.engines.in_process.critiques import add
 from mene.engines.in_process.engine import InProcessEngine
-from mene.engines.in_process.row import Row, fitted
+from mene.engines.in_process.row import fitted
 from mene.engines.labels import label_paths, label_probabilities
 from mene.engines.steps import ENOUGH, _read
 from mene.errors import ContextOverflow, EngineError, MeneError, ModelError
@@ -260,13 +260,15 @@ def test_a_row_joins_when_others_end(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_reason_after_a_verdict_ends_where_something_else_begins(written: str, kept: str) -> None:
     found = {}
     for choose in (True, False):
-        request = ask("a", critique_tokens=60, choose=choose)
+        heard: list[str] = []
+        request = ask("a", critique_tokens=60, choose=choose, hear=heard.append)
         paths = label_paths(lambda text: list(map(ord, text)), *request.label_key)
-        row = Row(request, "", [32], paths, 60)
+        row = fitted(request, "", [32], paths, None)
         for token in map(ord, written + "~"):
             if not row.stopped:
                 add(row, token, lambda tokens: "".join(map(chr, tokens)), frozenset({ord("~")}))
         assert row.stopped and not row.cut
+        assert "".join(heard) == row.critique  # nothing of what ends it was passed on
         found[choose] = row.critique
     assert found == {True: written, False: kept}
 

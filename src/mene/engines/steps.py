@@ -35,8 +35,14 @@ ROOM = (
 # A reason of one or two sentences that becomes a list, starts again, or goes on to another part of the prompt, is complete.
 ENOUGH = ("\n3.", "\n\n\n", "\n\n**")
 
+
 Body = dict[str, Any]
 Steps = Generator[Body, Body, None]
+
+
+def ends(request: Request) -> tuple[str, ...]:
+    """Return the texts that end a request's critique."""
+    return (request.cue, *(() if request.choose else ENOUGH))
 
 
 class Heard:
@@ -130,7 +136,7 @@ def _critique(request: Request, text: str, room: int) -> Body:
         "prompt": text,
         "n_predict": room,
         "max_tokens": room,
-        "stop": [request.cue, *(() if request.choose else ENOUGH)],
+        "stop": [*ends(request)],
         "cache_prompt": True,
         **sampling,
     }

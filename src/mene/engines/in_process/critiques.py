@@ -16,7 +16,7 @@ import numpy as np
 from mene.engines.in_process.fed import State
 from mene.engines.in_process.row import Row
 from mene.engines.in_process.tree import Tree, common_start
-from mene.engines.steps import ENOUGH
+from mene.engines.steps import ends
 
 Decode = Callable[[list[int]], str]
 # Part of a batch that has ended when these rows leave it: moving the others costs about a step.
@@ -137,19 +137,19 @@ def _choose(rows: list[Row], logits: np.ndarray, writing: Writing) -> None:
 
 def add(row: Row, token: int, decode: Decode, stops: frozenset[int]) -> None:
     """Append a token to a critique and check whether the critique ends there."""
-    ends = (row.request.cue, *(() if row.request.choose else ENOUGH))
+    ending = ends(row.request)
     row.written.append(token)
     ended = token in stops
     # A token has at least one byte, so no end can start before this token.
-    recent = decode(row.written[-(max(len(end.encode()) for end in ends) + 4) :])
-    found = any(end in recent for end in ends)
+    recent = decode(row.written[-(max(len(end.encode()) for end in ending) + 4) :])
+    found = any(end in recent for end in ending)
     row.stopped = ended or found or len(row.written) >= row.room
     if row.stopped or row.hearing is not None:
         # Some tokenisers drop the space of the first token they decode, so decode from one token earlier.
         anchor = row.ids[-1:]
         tokens = row.written[:-1] if ended else row.written
         text = decode(anchor + tokens)[len(decode(anchor)) :]
-        row.critique = min((text.partition(end)[0] for end in ends), key=len)
+        row.critique = min((text.partition(end)[0] for end in ending), key=len)
         row.cut = row.stopped and not ended and row.critique == text
     if row.hearing is not None:
         if row.stopped:

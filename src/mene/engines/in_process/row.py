@@ -8,7 +8,7 @@ from typing import Any
 from mene.engines.base import Completion, Request, best
 from mene.engines.hear import Hearing
 from mene.engines.labels import LabelPaths, Path, label_probabilities
-from mene.engines.steps import RESERVE, overflow
+from mene.engines.steps import RESERVE, ends, overflow
 from mene.errors import EngineError
 from mene.verdict import Usage
 
@@ -101,7 +101,7 @@ def fitted(
             raise overflow(len(ids), limit)
         if limit is not None:
             room = min(room, limit - len(ids) - RESERVE)
-        hearing = Hearing(request.hear, [request.cue]) if request.hear is not None else None
+        hearing = Hearing(request.hear, ends(request)) if request.hear is not None else None
         return Row(request, text, ids, paths, room, hearing=hearing)
     ids = [*ids, *paths.shared]
     if limit is not None and len(ids) + max(map(len, paths.paths.values())) > limit:
