@@ -159,7 +159,7 @@ def test_padded_packs_score_the_same_and_flexattention_skips_what_the_mask_hides
     )
     added = added_mask(padded["ends"], torch.float32)[0, 0]
     count, real = torch.arange(64), len(pack.tree.ids)
-    attends = block_mask(padded["ends"], torch.float32).mask_mod
+    attends = block_mask(padded["ends"]).mask_mod
     flexible = attends(torch.tensor(0), torch.tensor(0), count[:, None], count)
     assert torch.equal(flexible, added == 0)
     assert torch.equal(flexible[:real, :real], torch.from_numpy(pack.tree.mask()))

@@ -56,14 +56,19 @@ def logits_of(model: Model, batch: Batch) -> Tensor:
         if "hidden" in batch
         else {"input_ids": batch["input_ids"]}
     )
-    flexible = model.config._attn_implementation == FLEX
+    ends = batch["ends"]
     return model(
         **start,
         position_ids=batch["position_ids"],
-        attention_mask=(block_mask if flexible else added_mask)(batch["ends"], dtype),
+        attention_mask=block_mask(ends) if is_flexible(model) else added_mask(ends, dtype),
         logits_to_keep=batch["nodes"],
         use_cache=False,
     ).logits[0]
+
+
+def is_flexible(model: Model) -> bool:
+    """Return whether a model's attention is FlexAttention (``gpu.prepare``)."""
+    return model.config._attn_implementation == FLEX
 
 
 def added_mask(ends: Tensor, dtype: torch.dtype) -> Tensor:
@@ -72,7 +77,7 @@ def added_mask(ends: Tensor, dtype: torch.dtype) -> Tensor:
     return additive(((nodes <= nodes[:, None]) & (nodes[:, None] < ends))[None, None], dtype)
 
 
-def block_mask(ends: Tensor, _: torch.dtype) -> BlockMask:
+def block_mask(ends: Tensor) -> BlockMask:
     """Return a mask for FlexAttention (Dong et al. 2024, arXiv 2412.05496), which skips the blocks between samples."""
 
     def attends(_: Tensor, __: Tensor, query: Tensor, key: Tensor) -> Tensor:

@@ -43,13 +43,13 @@ def open_model(recipe: Recipe, device: str | None = None) -> Loaded:
     loaded = load(where, recipe.base.revision, None, dtype, device, frozen_head=frozen)
     if recipe.adapter is not None:
         loaded.model = with_adapter(loaded.model, recipe)
-        if (
-            dtype == "bfloat16"
-        ):  # autocast converts what a matrix needs; PEFT would convert all inputs to float32 first
+        # Autocast converts what a matrix needs; PEFT would convert all inputs to float32 first.
+        if dtype == "bfloat16":
             for layer in loaded.model.modules():
                 if isinstance(layer, LoraLayer):
                     layer.cast_input_dtype_enabled = False
-    gpu.prepare(loaded)
+    if not recipe.train.keep_lower:  # stored states have the sizes of their packs
+        gpu.prepare(loaded)
     return loaded
 
 

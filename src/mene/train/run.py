@@ -30,7 +30,7 @@ from mene.recipe import Recipe
 from mene.runs.parts.storage import make_folder
 from mene.train.adapter import start_of, weights_of
 from mene.train.examples import Example, Pack, example, packed, sample
-from mene.train.forward import FLEX, Model, Read, reference_logps, tensors
+from mene.train.forward import Model, Read, is_flexible, reference_logps, tensors
 from mene.train.judging import Report
 from mene.train.lower import Lower, leave_out, untrained
 from mene.train.model import open_model
@@ -85,8 +85,7 @@ def train(
         raise UsageError(f"{data / 'train.jsonl'}: no pairs; run `mene curate` again")
     step = begin_work(events, "reading", len(pairs) + len(held))
     longest = loaded.context or 10**9
-    rejected = recipe.train.beta > 0
-    examples = _examples(pairs, loaded, longest, step, rejected=rejected)
+    examples = _examples(pairs, loaded, longest, step, rejected=recipe.train.beta > 0)
     development = packed(
         _examples(held, loaded, longest, step, all_labels=True), recipe.train.pack_tokens, 0
     )
@@ -199,8 +198,8 @@ def _lower(
     """Return how packs are read: from stored states if the recipe says so. None if computing them was interrupted."""
     if not recipe.train.keep_lower:
         # FlexAttention is compiled for each size, so all packs have the same.
-        flexible = loaded.model.config._attn_implementation == FLEX
-        return partial(tensors, room=recipe.train.pack_tokens) if flexible else tensors
+        room = recipe.train.pack_tokens if is_flexible(loaded.model) else 1
+        return partial(tensors, room=room)
     lower = Lower(output / "lower", loaded.identity, untrained(loaded.model))
     if not lower.layers:
         raise UsageError(
