@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mene.cli.paths import check_input
-from mene.errors import UsageError, nearest_file
-from mene.library.load import read_text
+from mene.errors import UsageError, nearest, nearest_file
+from mene.library.load import CRITERIA, names, read_text
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,21 @@ def test_the_nearest_file_is_one_of_the_right_kind(tmp_path, monkeypatch) -> Non
         read_text(tmp_path.relative_to(tmp_path) / "mines.yaml", "criterion")
     with pytest.raises(UsageError, match=r'no such file; did you mean "mines\.csv"'):
         check_input("min.csv")
+
+
+@pytest.mark.parametrize(
+    ("word", "proposed"),
+    [
+        ("faithfullness", "faithfulness"),
+        ("corectnes", "correctness"),
+        ("relevance", "answer-relevance"),  # a part of a name
+        ("faith", "faithfulness"),
+        ("tnoe", "tone"),
+        ("politeness", None),  # another word, though eight letters of "completeness" are in it
+        ("x", None),
+        ("", None),
+    ],
+)
+def test_a_name_is_proposed_for_a_typo_or_a_part(word: str, proposed: str | None) -> None:
+    said = f'; did you mean "{proposed}"?' if proposed else ""
+    assert nearest(word, names(CRITERIA)) == said

@@ -6,7 +6,11 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 
-CLOSE = 0.6  # similarity, 0 to 1, below which a name is not taken for a typo
+# Similarity, 0 to 1, below which a name is not taken for a typo: one letter in four, and more in a short word, where two
+# that changed places count for much.
+CLOSE, CLOSE_SHORT = 0.75, 0.6
+SHORT = 5  # letters
+PART = 4  # letters from which a part of a name stands for it: "relevance" for "answer-relevance"
 
 
 class MeneError(Exception):
@@ -39,8 +43,15 @@ class LedgerError(MeneError):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ``'; did you mean "x"?'`` for the closest known word, or ``''`` if none is close."""
-    match = get_close_matches(word, list(known), n=1, cutoff=CLOSE)
+    listed = list(known)
+    match = get_close_matches(word, listed, n=1, cutoff=_close(word))
+    if not match and len(word) >= PART:
+        match = get_close_matches(word, [name for name in listed if word in name], n=1, cutoff=0.0)
     return f'; did you mean "{match[0]}"?' if match else ""
+
+
+def _close(word: str) -> float:
+    return CLOSE_SHORT if len(word) <= SHORT else CLOSE
 
 
 def nearest_file(path: Path, endings: tuple[str, ...] = ("",)) -> str:
@@ -61,7 +72,8 @@ def nearest_file(path: Path, endings: tuple[str, ...] = ("",)) -> str:
                 stems.setdefault(file.name.split(".")[0], []).append(file)
     except (OSError, ValueError):  # no such folder, or a NUL in the name
         return ""
-    for stem in get_close_matches(path.name.split(".")[0], stems, n=3, cutoff=CLOSE):
+    name = path.name.split(".")[0]
+    for stem in get_close_matches(name, stems, n=3, cutoff=_close(name)):
         if files := [file for file in stems[stem] if file.is_file()]:
             likely = max(
                 files, key=lambda file: SequenceMatcher(None, path.name, file.name).ratio()

@@ -15,7 +15,7 @@ from mene.criterion import Criterion, criterion_names, load_criterion
 from mene.engines.base import Request
 from mene.engines.remote.decision import read_decision, read_request
 from mene.engines.remote.prompt import CONTROL_TOKENS
-from mene.engines.remote.server import HOPELESS
+from mene.engines.remote.server import HOPELESS, UNREACHED_RETRIES
 from mene.errors import EngineError, MeneError, ModelError, UsageError
 from mene.judge.open import fetch
 from mene.judge.preset import load_preset, parse_preset
@@ -318,15 +318,23 @@ def test_one_that_is_no_system_one_server_is_named() -> None:
         ask(server)
 
 
-def test_nobody_there() -> None:
-    def refuse(_request):
+@pytest.mark.parametrize(("before", "tries"), [(0, 1 + UNREACHED_RETRIES), (1, 1 + 4)])
+def test_a_server_that_never_answered_is_not_waited_for(before: int, tries: int) -> None:
+    refused = []
+
+    def reply(_body, number):
+        if number < before:
+            return noul(0.9)
+        refused.append(number)
         raise httpx.ConnectError("refused")
 
-    engine = Played(lambda *_: {}).systemone()
-    engine._server._wire._transport = httpx.MockTransport(refuse)
-    with pytest.raises(ModelError, match="cannot connect"):
-        list(engine.run([request_of()]))
+    engine = Played(reply).systemone(retries=4)
+    for number in range(before):
+        assert [done.label for done in engine.run([request_of(number)])] == ["Yes"]
+    [lost] = engine.run([request_of(before)])
+    assert "check that the server runs" in str(lost.error)
     engine.close()
+    assert len(refused) == tries
 
 
 # -- keys, names, modes --------------------------------------------------------------------------

@@ -165,6 +165,21 @@ def test_what_is_no_frame_is_refused(toy) -> None:
         mene.judge_frame(polars.DataFrame(ROWS), "tone", judge, mode="verdict")
 
 
+@pytest.mark.parametrize("library", ["polars", "pandas"])
+def test_a_frame_without_a_needed_column_is_refused_before_a_model_is_loaded(library: str) -> None:
+    frames = pytest.importorskip(library)
+    frame = frames.DataFrame({"reply": ["It ships today."], "context": ["It ships today."]})
+    said = 'the frame: no column for "response", which tone needs; the columns are reply, context; rename a column'
+    with pytest.raises(UsageError, match=said):
+        mene.judge_frame(frame, ["tone"], "no/such-model.gguf")
+
+
+def test_a_frame_without_rows_gets_its_columns(toy) -> None:
+    empty = polars.DataFrame({"reply": []}, schema={"reply": polars.String})
+    found = mene.judge_frame(empty, "tone", Judge(PRESET, engine=toy))
+    assert found.shape == (0, 5)
+
+
 def test_the_command_reads_a_file_or_a_pipe(here, tmp_path: Path, monkeypatch) -> None:
     ledger = tmp_path / "v.jsonl"
     lines = [said(1, "tone", "4"), said(1, "polite"), said(2, "tone", None, earlier=True)]

@@ -23,7 +23,7 @@ def check_input(path: str) -> None:
     file = Path(path)
     if not file.exists():
         endings = tuple(f".{form}" for form in (*FORMATS, "ndjson", "pq", "gz"))
-        raise UsageError(f"{path}: no such file{nearest_file(file, endings)}")
+        raise UsageError(f"{path}: no such file{nearest_file(file, endings) or '; check the path'}")
     if file.is_dir():
         raise UsageError(f"{path}: is a folder; give a file")
     form = table_format(path)

@@ -45,6 +45,11 @@ def ends(request: Request) -> tuple[str, ...]:
     return (request.cue, *(() if request.choose else ENOUGH))
 
 
+def up_to_end(request: Request, written: str) -> str:
+    """Return a request's critique up to the first text that ends it."""
+    return min((written.partition(end)[0] for end in ends(request)), key=len)
+
+
 class Heard:
     """Passes a critique on to its listener while these steps write it."""
 

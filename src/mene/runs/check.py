@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 from mene.criterion import Criterion
 from mene.errors import UsageError
-from mene.runs.columns import check_mapped, has_field, lacking, listed
+from mene.runs.columns import check_mapped, columns_of, has_field, lacking, listed
 from mene.runs.tables import Row
+from mene.sample import each
 
-FIRST = 20  # rows of a pipe to look at, see ``check_first``
+FIRST = 20  # rows of a pipe or a frame to look at
 
 
 def check_columns(path: str, criterion: Criterion, names: dict[str, str]) -> None:
@@ -60,6 +62,20 @@ def check_first(
     return chain(held, coming)
 
 
+def check_frame(frame: Any, criteria: Iterable[Criterion]) -> None:
+    """Check that a data frame with rows has the columns that each criterion needs, before a model is loaded.
+
+    Raises:
+        UsageError: names all missing columns.
+    """
+    columns = {name: None for row in each(frame.head(FIRST)) for name in columns_of(row)}
+    if not columns:
+        return
+    for criterion in criteria:
+        missing = [field for field in criterion.needs if not has_field(field, columns)]
+        _refuse("the frame", criterion, {}, missing, list(columns), "rename a column")
+
+
 def _wanted(criterion: Criterion, names: dict[str, str]) -> tuple[str, ...]:
     """Return the fields that a table must have: those that the criterion needs, and all of ``--map``."""
     return tuple(dict.fromkeys((*criterion.needs, *names)))
@@ -71,6 +87,7 @@ def _refuse(
     names: dict[str, str],
     missing: Sequence[str],
     available: Sequence[str],
+    advice: str = "",
 ) -> None:
     if not missing:
         return
@@ -81,7 +98,7 @@ def _refuse(
     if need == "response" and pair:
         raise UsageError(
             f"{path}: its rows are pairs (response_a and response_b), and {name} judges one response; use a criterion "
-            "that compares two, like -c preference, or choose one of them with --map response=COLUMN"
+            f"that compares two, like -c preference, or {advice or 'choose one of them with --map response=COLUMN'}"
         )
     single = " (its rows have one response)" if has_field("response", available, names) else ""
     compares = " to compare two" if criterion.scale.kind == "pairwise" else ""
@@ -90,5 +107,5 @@ def _refuse(
     options = " ".join(f"--map {field}=COLUMN" for field in missing)
     raise UsageError(
         f"{path}: no column for {fields}, which {name} needs{compares}{single}; the columns are "
-        f"{listed(available)}; say {which} with {options}"
+        f"{listed(available)}; {advice or f'say {which} with {options}'}"
     )

@@ -33,7 +33,7 @@ def lacking(
         every: dict[str, None] = {}
         inner: dict[str, None] = {}
         for raw in raw_rows(path) if path != STDIN else ():
-            every.update(dict.fromkeys((*map(str, raw.values or ()), *_talks(raw.values or {}))))
+            every.update(dict.fromkeys(columns_of(raw.values or {})))
             if len(inner) < SHOWN:
                 inner.update(dict.fromkeys(paths(raw.values or {})))
             if all(has_field(field, every, names) for field in fields):
@@ -45,6 +45,11 @@ def lacking(
         if not found:  # standard input, or only broken lines, each with its own error
             return [], found
     return [field for field in fields if not has_field(field, found, names)], found
+
+
+def columns_of(values: Mapping[str, Any]) -> list[str]:
+    """Return the columns of a row, and the conversation in it, if it has one under a question's name."""
+    return [*map(str, values), *_talks(values)]
 
 
 def _talks(values: Mapping[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from mene.judge.any_judge import AnyJudge
 from mene.judge.judge import Judge
 from mene.judge.many import judged
 from mene.judge.settings import Settings
+from mene.runs.check import check_frame
 from mene.runs.wide import cells, is_number, overall, series
 
 Frame = TypeVar("Frame")  # of pandas or polars
@@ -42,7 +43,7 @@ def judge_frame(
         settings: of a judge that is opened here; see ``Judge``.
 
     Raises:
-        UsageError: it is not a frame, or an error of ``Judge`` or ``load_criteria``.
+        UsageError: it is not a frame, it has no column for what a criterion needs, or an error of ``Judge`` or ``load_criteria``.
     """
     chosen = load_criteria(criteria)
     is_polars, is_pandas = hasattr(frame, "iter_rows"), hasattr(frame, "iloc")
@@ -51,6 +52,7 @@ def judge_frame(
             f"a frame is a DataFrame of pandas or polars, not a {type(frame).__name__}; for dicts or texts there is "
             "Judge(…).judge(samples, criteria)"
         )
+    check_frame(frame, chosen)
     with ExitStack() as stack:
         if judge is None or isinstance(judge, str):
             judge = stack.enter_context(Judge(judge, **settings))

@@ -270,7 +270,9 @@ def _rows(path: str, criterion: Criterion, most: int) -> tuple[list[Row], bool]:
     except OSError as error:
         raise ToolError(f"{path[:200]}: {error.strerror}") from None
     if not there:
-        raise ToolError(f"{path[:200]}: no such file")
+        raise ToolError(
+            f"{path[:200]}: no such file; give the path of one on the machine where mene runs"
+        )
     read = list(islice(read_rows(path, criterion=criterion), most + 1))
     return read[:most], len(read) > most
 

@@ -16,7 +16,7 @@ import numpy as np
 from mene.engines.in_process.fed import State
 from mene.engines.in_process.row import Row
 from mene.engines.in_process.tree import Tree, common_start
-from mene.engines.steps import ends
+from mene.engines.steps import ends, up_to_end
 
 Decode = Callable[[list[int]], str]
 # Part of a batch that has ended when these rows leave it: moving the others costs about a step.
@@ -149,7 +149,7 @@ def add(row: Row, token: int, decode: Decode, stops: frozenset[int]) -> None:
         anchor = row.ids[-1:]
         tokens = row.written[:-1] if ended else row.written
         text = decode(anchor + tokens)[len(decode(anchor)) :]
-        row.critique = min((text.partition(end)[0] for end in ending), key=len)
+        row.critique = up_to_end(row.request, text)
         row.cut = row.stopped and not ended and row.critique == text
     if row.hearing is not None:
         if row.stopped:

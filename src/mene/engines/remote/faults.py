@@ -171,6 +171,11 @@ def may_pass(error: Exception) -> bool:
     return isinstance(error, httpx.TransportError | TimeoutError | NotJSON)
 
 
+def is_unreachable(error: Exception) -> bool:
+    """Return whether nothing took the connection: no server runs there, or no such machine is known."""
+    return isinstance(error, httpx.ConnectError)
+
+
 def is_silence(error: Exception) -> bool:
     """Return whether the server accepted the request but sent nothing in time."""
     silent = isinstance(error, TimeoutError | httpx.TimeoutException)

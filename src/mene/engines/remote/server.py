@@ -23,7 +23,14 @@ from mene.engines.pump import pump
 from mene.engines.remote.answer import clean
 from mene.engines.remote.api import Api
 from mene.engines.remote.explain_fault import explain_fault
-from mene.engines.remote.faults import MALFORMED, Fault, NotJSON, is_silence, may_pass
+from mene.engines.remote.faults import (
+    MALFORMED,
+    Fault,
+    NotJSON,
+    is_silence,
+    is_unreachable,
+    may_pass,
+)
 from mene.engines.remote.pauses import pause
 from mene.engines.remote.wire import Wire, parse_url
 from mene.errors import MeneError, ModelError, UsageError
@@ -33,6 +40,8 @@ T = TypeVar("T")
 Judging = Callable[[Request, Completion], Awaitable[None]]
 # A server that is silent for a whole time-out has used more time than any pause; it is retried only this often.
 SILENT_RETRIES = 1
+# A server that has answered may be starting anew, and is waited for; one that never has most likely does not run.
+UNREACHED_RETRIES = 2
 # After so many failed rows in a row, with no answer in between, the run stops. A row without any reply counts
 # double.
 HOPELESS = 10
@@ -65,7 +74,7 @@ class Server:
         url: base URL; default: from the environment, else the API's home.
         api_key: of this server; default: the one in the environment, if it is for this host (``wire.py``).
         concurrency: requests in progress at once.
-        retries: tries after the first, per request.
+        retries: tries after the first, per request; fewer where a server is silent, or has never been reached.
         timeout_s: per try, seconds.
         requests_per_minute: rate limit, including retries.
         backoff_s: pause before the first retry where the server names none; doubles each time.
@@ -255,12 +264,18 @@ class Server:
                 async with asyncio.timeout(min(self._timeout_s, longest_s)):
                     return await call()
             except (Fault, httpx.HTTPError, NotJSON, TimeoutError) as error:
-                most = min(self._retries, SILENT_RETRIES) if is_silence(error) else self._retries
-                if tried >= most or not may_pass(error):
+                if tried >= self._most_retries(error) or not may_pass(error):
                     raise
                 headers = error.headers if isinstance(error, Fault) else {}
             await asyncio.sleep(pause(tried, headers, self._backoff_s))
             tried += 1
+
+    def _most_retries(self, error: Exception) -> int:
+        if is_silence(error):
+            return min(self._retries, SILENT_RETRIES)
+        if is_unreachable(error) and not self._worked:
+            return min(self._retries, UNREACHED_RETRIES)
+        return self._retries
 
     async def _pace(self) -> None:
         if self._pause:

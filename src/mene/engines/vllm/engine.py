@@ -17,6 +17,7 @@ from mene.engines.base import Completion, LabelKey, Request
 from mene.engines.hear import Hearing
 from mene.engines.in_process.row import Row, fitted
 from mene.engines.labels import LabelPaths, Path, label_paths
+from mene.engines.steps import ends, up_to_end
 from mene.engines.vllm.load import Model, load
 from mene.errors import EngineError, MeneError, ModelError
 
@@ -140,7 +141,7 @@ class VLLMEngine:
                 max_tokens=row.room,
                 temperature=row.request.temperature,
                 seed=row.request.seed if row.request.temperature else None,
-                stop=[row.request.cue],
+                stop=list(ends(row.request)),
             )
             for row in rows
         ]
@@ -148,12 +149,12 @@ class VLLMEngine:
         outputs = self._generate([row.ids for row in rows], asked, rows)
         for row, output in zip(rows, outputs, strict=True):
             said = output.outputs[0]
-            row.critique = said.text.partition(row.request.cue)[0]
+            row.critique = up_to_end(row.request, said.text)
             row.written = list(said.token_ids)
             row.cut = said.finish_reason == "length"
             cached[row.request.index] = output.num_cached_tokens or 0
             if row.request.hear is not None:
-                row.hearing = Hearing(row.request.hear, [row.request.cue])
+                row.hearing = Hearing(row.request.hear, ends(row.request))
                 row.hearing.end(row.critique.strip())
         return cached
 

@@ -124,7 +124,7 @@ def expand_remote(given: str, endings: tuple[str, ...]) -> list[str]:
         if info.type == FileType.File:
             return [given]
         if info.type == FileType.NotFound:
-            raise UsageError(f"{given}: no such file")
+            raise UsageError(f"{given}: no such file; check the address")
         every = (info.path.lstrip("/") for info in listed(given, recursive=True))
         return [start + path for path in every if is_table(path, endings)]
     raise AssertionError

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mene.errors import UsageError
+from mene.errors import UsageError, nearest_file
 from mene.files import whole
 from mene.runs.parts.remote import WILD, expand_remote, is_table, listed, reached, told
 
@@ -226,7 +226,7 @@ def _expand_local(given: str, endings: tuple[str, ...]) -> list[str]:
     if not os.path.exists(given) and WILD.search(given):
         return sorted(path for path in glob.iglob(given, recursive=True) if os.path.isfile(path))
     if not os.path.exists(given):
-        raise UsageError(f"{given}: no such file")
+        raise UsageError(f"{given}: no such file{nearest_file(Path(given)) or '; check the path'}")
     return [given]
 
 
