@@ -29,6 +29,7 @@ from typing import Any
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples"
 TOOLS = ("mene", "deepeval", "ragas", "promptfoo")
+AFTER = {"03": "01"}  # a task that reads what another has left
 COMMENT = re.compile(r"^\s*(#|//)")
 
 
@@ -131,11 +132,16 @@ def go(script: Path, options: argparse.Namespace) -> str:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder, options.rows, options.labelled or options.rows)
-        shutil.copy(script, folder)
         if options.modules:  # where Node looks for packages
             (folder / "node_modules").symlink_to(options.modules.absolute())
         code, said = 0, ""
-        for command in command_of(script):
+        commands = command_of(script)
+        for first in HERE.glob(f"{AFTER.get(script.parent.name[:2])}_*"):
+            for before in scripts(first, script.stem.removeprefix("with_")):
+                shutil.copy(before, folder)
+                commands = [*command_of(before), *commands]
+        shutil.copy(script, folder)
+        for command in commands:
             try:
                 done = subprocess.run(
                     ["bash", "-c", command], cwd=folder, env=environment(options), text=True,
