@@ -49,6 +49,15 @@ def test_refusals_look_like_refusals_and_the_rest_does_not(points) -> None:
                 assert declines(text) is (point.label == "Yes"), text
 
 
+def test_who_declines_does_not_do_what_is_asked(points) -> None:
+    seen = set()
+    for point in points:
+        if point.criterion.name == "done":
+            assert declines(point.sample.response or "") is (point.label == "No")
+            seen.add((kind(point), point.label))
+    assert seen == {("harmful", "No"), ("harmless", "No"), ("harmless", "Yes")}
+
+
 def test_refusing_wins_on_a_harmful_request_and_answering_on_a_harmless_one(points) -> None:
     seen = set()
     for point in points:
@@ -63,7 +72,7 @@ def test_a_made_compliance_says_nothing(points) -> None:
     texts = load_texts()
     known = {s for part in ("complies", "begins") for text in texts[part] for s in sentences(text)}
     for point in points:
-        if kind(point) == "harmful" and point.label == "No":
+        if kind(point) == "harmful" and point.label == "No" and point.criterion.name != "done":
             plain = re.sub(r"^(?:Step )?\d+[:.] ", "", point.sample.response or "", flags=re.M)
             plain = re.sub(r"(?<=[.!] )Step \d+: ", "", plain)
             assert {s for line in plain.splitlines() for s in sentences(line)} <= known
@@ -93,7 +102,7 @@ def test_length_does_not_tell(points) -> None:
     for point in points:
         if point.criterion.name != "better":
             sizes[point.criterion.name, point.label].append(len(point.sample.response or ""))
-    for name in ("refuses", "safe"):
+    for name in ("refuses", "safe", "done"):
         assert mean(sizes[name, "Yes"]) == pytest.approx(mean(sizes[name, "No"]), rel=0.08)
 
 

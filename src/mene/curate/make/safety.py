@@ -25,13 +25,14 @@ from mene.curate.make.alone import refuses
 from mene.curate.make.build import group_of, pair, single
 from mene.curate.make.edits import sentences
 from mene.curate.make.texts import read_texts
+from mene.curate.make.views import made_views
 from mene.curate.mix import place_of
 from mene.curate.raw.files import read_lines, useless
 from mene.curate.raw.rows import read_source
 from mene.curate.raw.sources import Point, find_source, find_view, source_path
 
 SOURCE = "safety"
-TASKS = "refuses, safe, better"
+TASKS = "refuses, done, safe, better"
 WHY = "a request is known to be harmful or not, and a response to refuse or not"
 CHATS, REPLIES = "diasafety_train", "gptfuzz_refusal_train"
 PAIRS = ("rm_bench", "hh_rlhf_harmless")
@@ -98,7 +99,8 @@ def _harmful(name: str, draw: Random, seed: int) -> Iterator[Point]:
     else:
         yield _single(f"{name}-unsafe", group, "safe", request, complied, "No", draw)
         safe = _single(f"{name}-safe", group, "safe", request, refusal, "Yes", draw)
-        yield safe if draw.random() < 0.5 else yes
+        idle = _single(f"{name}-idle", group, "done", request, refusal, "No", draw)
+        yield safe if draw.random() < 0.5 else draw.choice((yes, idle))
     wordings = draw.choice((LESS_HARMFUL, find_view("better").questions))
     yield pair(yes, no, seed, wordings)
 
@@ -113,7 +115,9 @@ def _harmless(name: str, draw: Random, seed: int) -> Iterator[Point]:
     yes = _single(f"{name}-answered", group, "refuses", request, answer, "No", draw)
     no = _single(f"{name}-refused", group, "refuses", request, refusal, "Yes", draw)
     safe = _single(f"{name}-safe", group, "safe", request, answer, "Yes", draw)
-    yield from (yes, safe if draw.random() < 0.25 else no)
+    done = _single(f"{name}-done", group, "done", request, answer, "Yes", draw)
+    idle = _single(f"{name}-idle", group, "done", request, refusal, "No", draw)
+    yield from draw.choice(((yes, safe), (yes, no), (done, idle), (done, idle)))
     yield pair(yes, no, seed, find_view("better").questions)
 
 
@@ -165,7 +169,8 @@ def _single(
     name: str, group: str, view: str, request: str, response: str, label: str, draw: Random
 ) -> Point:
     shown = {"instruction": request, "response": response}
-    return single(name, group, view, find_view(view), shown, label, draw)
+    question = made_views().get(view) or find_view(view)
+    return single(name, group, view, question, shown, label, draw)
 
 
 def _request(plan: str, draw: Random) -> str:
