@@ -60,7 +60,7 @@ def points(seed: int, count: int, raw: Path, warn: Callable[[str], None]) -> Ite
     Raises:
         UsageError: the raw set is missing or damaged, or has too few rows that can be used.
     """
-    rows = _rows(raw, warn, seed)
+    rows = right_answers(raw, warn, seed)
     if len(rows) < NEIGHBOURS:
         raise useless(source_path(raw, find_source(RAW)), RAW)
     yield from islice((point for n in endless() for point in of_request(seed, n, rows)), count)
@@ -173,9 +173,9 @@ def _of_rows(draw: Random, rows: list[Point]) -> Case:
     """Combine two questions by people, each with a model's answer that people found right."""
     for _ in range(1000):
         at = draw.randrange(max(1, len(rows) - NEIGHBOURS))
-        # Neighbours in the order of the split (``_rows``), so that cases do not mix texts of both sides.
+        # Neighbours in the order of the split (``right_answers``), so that cases do not mix texts of both sides.
         one, two, third, fourth = draw.sample(rows[at : at + NEIGHBOURS], 4)
-        asked = f"{_question(one)}{draw.choice(JOINS)}{_question(two)}"
+        asked = f"{question_of(one)}{draw.choice(JOINS)}{question_of(two)}"
         others = [row.sample.response or "" for row in (third, fourth)]
         if all(overlap(text, _known(one) + _known(two)) <= STRANGE for text in others):
             break
@@ -195,7 +195,8 @@ def _of_rows(draw: Random, rows: list[Point]) -> Case:
     )
 
 
-def _question(row: Point) -> str:
+def question_of(row: Point) -> str:
+    """Return a row's question, as a sentence."""
     text = (row.sample.instruction or "").strip()
     return text[:1].upper() + text[1:] + ("" if text.endswith(("?", ".", "!")) else "?")
 
@@ -204,7 +205,7 @@ def _known(row: Point) -> str:
     return f" {row.sample.instruction} {row.sample.response} {row.sample.reference}"
 
 
-def _rows(raw: Path, warn: Callable[[str], None], seed: int) -> list[Point]:
+def right_answers(raw: Path, warn: Callable[[str], None], seed: int) -> list[Point]:
     """Return right answers of one or two sentences, one per question."""
     found: dict[str, Point] = {}
     for point in read_source(raw, find_source(RAW), warn, seed):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mene.curate.make import answered, arithmetic, code, facts, javascript, safety
+from mene.curate.make import answered, arithmetic, code, facts, javascript, quoted, safety
 from mene.curate.raw.sources import Point
 
 
@@ -40,5 +40,6 @@ MAKERS: dict[str, Maker] = {
     "code": Maker(_alone(code.points), code.TASKS, code.WHY),
     "facts": Maker(_alone(facts.points), facts.TASKS, facts.WHY),
     "javascript": Maker(_alone(javascript.points), javascript.TASKS, javascript.WHY),
+    "quoted": Maker(quoted.points, quoted.TASKS, quoted.WHY, reads=(quoted.RAW,)),
     "safety": Maker(safety.points, safety.TASKS, safety.WHY, reads=safety.RAW),
 }
