@@ -217,3 +217,46 @@ def test_a_page_of_few_rows(verdicts) -> None:
     assert "No row has a label in both runs" in page_of(
         both(verdicts(None), verdicts("Yes")), ("old", "new")
     )
+
+
+def test_rows_without_ids_at_other_places_are_noticed() -> None:
+    a = [row(str(n), n, f"t{n}") for n in range(1, 25)]
+    shifted = [row(str(n), n, f"t{n + 1}") for n in range(1, 24)]
+    with pytest.raises(UsageError, match="22 of 23 texts are at another place"):
+        match(a, shifted)
+    assert len(match(a, shifted, "content").pairs) == 23
+    new = [row(str(n), n, f"u{n}") for n in range(1, 25)]
+    assert unmatched(match(a, new), "old", "new") == [
+        "the rows have no ids and were matched by their place in the table"
+    ]
+    few = [*new[:20], *(row(str(n), n, f"t{n - 1}") for n in range(21, 25))]
+    assert "but 4 of 24 texts of old" in unmatched(match(a, few), "old", "new")[0]
+
+
+def test_a_comparison_is_the_same_from_either_side(verdicts) -> None:
+    one = [v.model_copy(update={"content": "one text"}) for v in verdicts(*["Yes"] * 40)]
+    many = verdicts(*["No"] * 10, *["Yes"] * 30)
+    for a, b in ((one, many), (many, one)):
+        [found] = both(a, b).criteria
+        assert found.difference.low is None  # all rows share a text, in one of the runs
+
+
+def test_labels_that_a_threshold_changed_are_listed(verdicts) -> None:
+    a = verdicts(*["Yes"] * 30)
+    b = [v.model_copy(update={"label": "No"}) if n < 4 else v for n, v in enumerate(a)]
+    [found] = both(a, b).criteria
+    assert found.losses == 4
+    assert [one.a.id for one in found.rows if one.way < 0] == ["r0", "r1", "r2", "r3"]
+    assert "Regressions" in page_of(both(a, b), ("old", "new"))
+
+
+def test_a_text_that_repeats_changes_its_label_once(verdicts) -> None:
+    def run(label: str):
+        facts = {"criterion": "colour", "scale": "red/green/blue"}
+        copies = [
+            v.model_copy(update={"content": "one text"}) for v in verdicts(*[label] * 30, **facts)
+        ]
+        return [*copies, *verdicts(*["blue"] * 60, **facts)[30:]]
+
+    [found] = both(run("red"), run("green")).criteria
+    assert found.test == "Stuart-Maxwell" and found.p > 0.1

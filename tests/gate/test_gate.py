@@ -291,3 +291,47 @@ def test_files(verdicts, ledger, tmp_path) -> None:
 def test_of_no_rows_nobody_can_tell_a_share_of_errors() -> None:
     gate = judge_rules([Section("faithfulness", "nano")], [parse_rule("*: errors <= 1 %")])
     assert gate.outcome == "cannot tell"
+
+
+@pytest.mark.parametrize(
+    ("yes", "rule"),
+    [(0, "share(Yes) > 0"), (100, "share(Yes) < 1"), (100, "share(No) > 0"), (0, "share(No) < 1")],
+)
+def test_a_figure_at_the_end_of_its_scale_is_not_beyond_it(verdicts, yes: int, rule: str) -> None:
+    assert gate(yes_no(verdicts, yes, 100 - yes), f"*: {rule}").outcome == "cannot tell"
+    reached = rule.replace(">", ">=").replace("<", "<=")
+    assert gate(yes_no(verdicts, yes, 100 - yes), f"*: {reached}").outcome == "pass"
+
+
+def test_few_texts_asked_often_prove_little(verdict) -> None:
+    """Five texts forty times, by chance all good, and a hundred others."""
+    texts = [*np.repeat(np.arange(5), 40), *range(5, 105)]
+    every = [
+        verdict("No" if text >= 98 else "Yes", n, content=f"text {text}")
+        for n, text in enumerate(texts)
+    ]
+    found = gate(every, "*: share(Yes) > 0.9")
+    assert found.outcome == "cannot tell" and only(found).figure.value > 0.97
+
+
+def test_how_many_errors_more_there_are_does_not_say_how_many_there_may_be(verdicts) -> None:
+    old, new = (sections_of(verdicts(*["Yes"] * 60, *[None] * 60)) for _ in range(2))
+    rules = [parse_rule("*: no rise in errors over 20 % against old.jsonl")]
+    assert judge_rules(new, rules, baselines={"old.jsonl": old}).outcome == "fail"
+
+
+def test_a_baseline_of_another_question_is_said_or_refused(verdicts) -> None:
+    rule = [parse_rule("polite: no drop over 0.2 against old.jsonl")]
+
+    def run(question: str, failing: list[str]):
+        facts = {"criterion": "polite", "question": question, "scale": "Yes/No", "failing": failing}
+        return sections_of(yes_no(verdicts, 60, 0, **facts))
+
+    old = run("Is it polite?", ["No"])
+    found = judge_rules(run("Is the reply polite?", ["No"]), rule, baselines={"old.jsonl": old})
+    assert found.outcome == "pass"
+    assert any('asked "Is it polite?"' in line for line in found.said)
+    with pytest.raises(
+        UsageError, match="its good labels are Yes in old.jsonl, and No in this run"
+    ):
+        judge_rules(run("Is it rude?", ["Yes"]), rule, baselines={"old.jsonl": old})

@@ -8,7 +8,7 @@ import pytest
 from mene.criterion import load_criterion
 from mene.errors import UsageError
 from mene.gate.gate import judge_rules
-from mene.gate.live import Live, in_random_order
+from mene.gate.live import LONGEST_PAUSE, PAUSE, Live, in_random_order
 from mene.gate.rules import parse_rule
 from mene.gate.rules_file import Terms
 from mene.gate.sections import Section
@@ -29,6 +29,7 @@ def feed(watched: Live, section: Section, verdicts) -> int:
         if watched.decided:
             break
         section.add(verdict)
+        watched.expect(verdict.criterion, verdict.row or 0)
         watched.add(verdict)
         taken += 1
     return taken
@@ -87,15 +88,55 @@ def test_a_baseline_waits_for_all_rows() -> None:
         live("*: no drop against old.jsonl")
 
 
+def drawn(*numbers: int) -> list[Row]:
+    criterion = load_criterion("faithfulness")
+    return [Row(n, Sample(response=str(n)), None, criterion=criterion) for n in numbers]
+
+
 def test_rows_stop_once_it_is_decided(verdicts) -> None:
     watched, section, *_ = live("*: share(Yes) >= 0.95")
-    rows = watched.until_decided(None for _ in range(400))
+    rows = watched.until_decided(drawn(*range(400)))
     seen = 0
     for _, verdict in zip(rows, verdicts(*["No"] * 400), strict=False):
         seen += 1
         section.add(verdict)
         watched.add(verdict)
     assert seen < 20
+
+
+def test_verdicts_wait_for_their_turn(verdicts) -> None:
+    """Those that come first are no random part: an engine sorts a window, and an earlier run has left some."""
+    watched, section, rules, terms = live("*: share(Yes) >= 0.7")
+    every = verdicts(*["No"] * 14, *["Yes"] * 126)
+    order = [139 - n for n in range(140)]  # as drawn: the bad rows last
+    list(watched.until_decided(drawn(*order)))
+    for verdict in every[
+        :139
+    ]:  # as they come: the bad ones first, and the row drawn first last of all
+        section.add(verdict)
+        watched.add(verdict)
+        assert not watched.decided
+    section.add(every[139])
+    watched.add(every[139])
+    assert watched.decided
+    found = watched.settle(judge_rules([section], rules, terms, anytime=True))
+    assert found.outcome == "pass" and (found.decisions[0].decided or 0) < 40
+
+
+def test_rows_are_read_a_few_at_a_time() -> None:
+    watched, *_ = live("*: share(Yes) >= 0.7")
+    given = [row is None for row in watched.until_decided(drawn(*range(3000)))]
+    pauses = [0, *(at for at, is_pause in enumerate(given) if is_pause)]
+    sizes = np.diff(pauses)
+    assert sizes[0] == PAUSE and max(sizes) <= LONGEST_PAUSE + 1
+    assert given.count(False) == 3000
+
+
+def test_few_rows_with_an_error_go_on(verdicts) -> None:
+    watched, section, *_ = live("*: share(Yes) >= 0.3")
+    assert feed(watched, section, verdicts(None, *["Yes"] * 400)) == 100  # 1 % may fail
+    many, section, *_ = live("*: share(Yes) >= 0.3", "*: errors <= 10 %")
+    assert feed(many, section, verdicts(None, *["Yes"] * 400)) < 30
 
 
 def test_a_lot_decides_the_order() -> None:

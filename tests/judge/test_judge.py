@@ -347,6 +347,15 @@ def test_calibrations_that_would_break_a_run_are_refused(values, message) -> Non
         Calibration(criterion=None, labels=("Yes", "No"), mode="verdict", **values)
 
 
+@pytest.mark.parametrize(("temperature", "same"), [(0.0, True), (0.7, False)])
+def test_a_seed_is_part_of_the_key_where_something_is_drawn(toy, temperature, same) -> None:
+    keys = [
+        judge_of(toy, seed=seed, temperature=temperature)(response="x", criterion=SCORE).key
+        for seed in (0, 5)
+    ]
+    assert (keys[0] == keys[1]) is same
+
+
 def test_samples_draw_with_different_seeds(toy) -> None:
     judge = judge_of(toy, samples=3, seed=5)
     verdict = judge(response="x", criterion=SCORE)

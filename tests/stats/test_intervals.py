@@ -13,7 +13,7 @@ from scipy import stats
 
 from mene.sample import Sample
 from mene.stats import intervals
-from mene.stats.clusters import clusters
+from mene.stats.clusters import clusters, design_effect, joined
 from mene.stats.correlation import coefficient, pearson
 from mene.stats.shared import shared
 
@@ -112,3 +112,19 @@ def test_a_figure_in_words() -> None:
     assert str(intervals.Figure(0.716, 0.548, 0.84, 1032)) == "0.72 [0.55, 0.84], n = 1,032"
     assert str(intervals.Figure(-0.5, None, None, 3)) == "-0.50, n = 3"
     assert str(intervals.Figure(None, None, None, 0)) == "–, n = 0"
+
+
+def test_copies_are_alike_however_near_their_mean_is() -> None:
+    """Large clusters near the whole mean must not be taken for independent rows."""
+    groups = np.repeat(np.arange(105), [40] * 5 + [1] * 100)
+    values = np.ones(len(groups))
+    values[:80] = 0  # 3 of 5 large ones, 60 of 100 small ones: alike
+    values[200:240] = 0
+    effect, most = design_effect(values, groups)
+    assert effect == pytest.approx(most)
+
+
+def test_pairs_that_share_a_cluster_on_either_side_are_joined() -> None:
+    one, other = np.array([0, 0, 1, 2, 3]), np.array([0, 1, 1, 2, 3])
+    assert list(joined(one, other)) == [0, 0, 0, 1, 2]
+    assert len(joined(one[:0], other[:0])) == 0

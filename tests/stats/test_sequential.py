@@ -136,4 +136,4 @@ def test_clusters_need_more_rows_and_no_number_is_enough_at_the_threshold() -> N
 
 def test_the_threshold_itself_belongs_to_the_rule() -> None:
     nothing = intervals.Figure(0.0, 0.0, 0.1, 30)
-    assert side_of(nothing, 0.0) == "above" and side_of(nothing, 0.0, least=False) is None
+    assert side_of(nothing, 0.0) == "above" and side_of(nothing, 0.0, at_is_above=False) is None

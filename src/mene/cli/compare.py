@@ -90,6 +90,11 @@ def compare(options: CompareOptions) -> None:
     )
     for line in found.said:
         say(f"mene: {line}")
+    if not any(one.a.n for one in found.criteria):
+        raise UsageError(
+            f"nothing to compare: no row has a label in both {names[0]} and {names[1]} on one scale; judge both with one "
+            "criterion, and look at errors with `mene report`"
+        )
     if options.output is not None:
         try:
             write_whole(options.output, page_of(found, names, texts))
@@ -211,8 +216,8 @@ def _show(console: Screen, one: Compared, names: tuple[str, str], texts: Texts, 
     shown = ", ".join(f"{x} to {y}: {n:,}" for (x, y), n in flips[:FLIPS])
     more = f" and {len(flips) - FLIPS} more kinds" if len(flips) > FLIPS else ""
     console.print(f"  labels   {plain(shown or 'none changed')}{more}", soft_wrap=wrap)
-    worse = [row for row in one.rows if row.size < 0 or not one.directed][:most]
-    better = [row for row in reversed(one.rows) if row.size > 0 and one.directed][: (most + 1) // 2]
+    worse = [row for row in one.rows if row.way < 0 or not one.directed][:most]
+    better = [row for row in reversed(one.rows) if row.way > 0 and one.directed][: (most + 1) // 2]
     how = "by score or probability, the largest first"
     title = f"regressions {how}" if one.directed else "rows that changed most"
     _show_rows(console, title, worse, one, texts)

@@ -16,8 +16,8 @@ import numpy as np
 
 from mene.errors import UsageError
 from mene.gate.match import By, Matched, match, unmatched
-from mene.gate.measure import groups_of
-from mene.gate.sections import Said, Section, on, score_of
+from mene.gate.measure import groups_of_pairs
+from mene.gate.sections import Said, Section, on, other_question, score_of
 from mene.scale import Scale
 from mene.stats import intervals
 from mene.stats.columns import Floats
@@ -31,11 +31,22 @@ Instructions = Callable[[int, Said], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of both runs; ``size``: how much it changed, below 0 where it got worse."""
+    """A row of both runs.
+
+    Attributes:
+        size: how much its score or probability changed, below 0 where it got worse.
+        step: the same of its label; a threshold can change the label alone.
+    """
 
     a: Said
     b: Said
     size: float
+    step: float = 0.0
+
+    @property
+    def way(self) -> float:
+        """Below 0 where the row got worse: by its label or, where that is as good, by its score or probability."""
+        return self.step or self.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +129,7 @@ def compare(
                 f"{left.criterion}: not compared: {names[0]} has the scale {left.scale}, {names[1]} the scale {right.scale}"
             )
             continue
+        told += [f"{left.criterion}: {line}" for line in other_question(left, right, *names)]
         matched = match(left.rows, right.rows, by, instructions)
         told += [f"{left.criterion}: {line}" for line in unmatched(matched, *names)]
         found.append(_compared(left, right, matched))
@@ -173,7 +185,7 @@ def _compared(left: Section, right: Section, matched: Matched) -> Compared:
     good = left.good() or right.good()
     kind = scale.kind if scale else None
     directed = kind == "ordinal" or (kind == "nominal" and good is not None)
-    groups = groups_of([x for x, _ in both])
+    groups = groups_of_pairs(both)
     low, high = (scale.values[0], scale.values[-1]) if scale and kind == "ordinal" else (0.0, 1.0)
     values = [
         np.array([_value(row, scale, good) for row in run]) for run in zip(*both, strict=True)
@@ -192,11 +204,19 @@ def _compared(left: Section, right: Section, matched: Matched) -> Compared:
         figures = [Figure(None, None, None, len(both))] * 2
         difference = figures[0]
         labels = sorted({label for pair in flips for label in pair})
-        p = stuart_maxwell([[flips[i, j] for j in labels] for i in labels])
+        # The test needs independent rows: of copies, only the first counts.
+        alone = [both[at] for at in np.unique(groups, return_index=True)[1]]
+        once = Counter((one.label or "", other.label or "") for one, other in alone)
+        p = stuart_maxwell([[once[i, j] for j in labels] for i in labels])
         test = "Stuart-Maxwell"
     steps = [_rank(other, scale, good) - _rank(one, scale, good) for one, other in both]
-    rows = [Row(one, other, _size(one, other, scale, good)) for one, other in both]
-    order = (lambda row: row.size) if directed else (lambda row: -abs(row.size))
+    rows = [
+        Row(one, other, _size(one, other, scale, good), step)
+        for (one, other), step in zip(both, steps, strict=True)
+    ]
+    order = (
+        (lambda row: (row.size, row.step)) if directed else (lambda row: (-abs(row.size), row.step))
+    )
     return Compared(
         criterion=left.criterion,
         question=left.question or right.question,

@@ -15,7 +15,7 @@ import numpy as np
 
 from mene.errors import UsageError
 from mene.gate.match import Matched
-from mene.gate.measure import Measure, check_threshold, groups_of, measure_of, values_of
+from mene.gate.measure import Measure, check_threshold, groups_of_pairs, measure_of, values_of
 from mene.gate.rules import Rule
 from mene.gate.sections import Section
 from mene.stats import intervals, sequential
@@ -111,17 +111,17 @@ def decide_change(
         )
     bad, span = bad_of(rule, measure), measure.high - measure.low
     pairs = [
-        (now, measure.of(now, bad, rule.counting), old.of(then, bad, rule.counting))
-        for then, now in matched.pairs
+        (pair, measure.of(pair[1], bad, rule.counting), old.of(pair[0], bad, rule.counting))
+        for pair in matched.pairs
     ]
-    both = [(row, new - was) for row, new, was in pairs if new is not None and was is not None]
+    both = [(pair, new - was) for pair, new, was in pairs if new is not None and was is not None]
     values = np.array([change for _, change in both], np.float64)
     whole = Decision(
         rule, section.criterion, section.judge, measure.name, "cannot tell", Figure(None, None, None, 0),
         measure.percent, -rule.value if rule.least else rule.value, confidence, len(section.rows),
         section.failed, section.abstained, left_out=len(section.rows) - len(both),
     )  # fmt: skip
-    return _judged(whole, values, groups_of([row for row, _ in both]), -span, span, False)
+    return _judged(whole, values, groups_of_pairs([pair for pair, _ in both]), -span, span, False)
 
 
 def bad_of(rule: Rule, measure: Measure) -> float:
@@ -138,24 +138,18 @@ def _fact(whole: Decision) -> Decision:
     assert rule.figure is not None
     share = rule.figure.kind == "errors"
     value = whole.failed / rows if share and rows else float(rows - whole.failed)
-    holds = {
-        ">=": value >= rule.value,
-        "<=": value <= rule.value,
-        ">": value > rule.value,
-        "<": value < rule.value,
-    }[rule.operator]
     figure = Figure(value, None, None, rows)
     if share and not rows:  # a share of no rows is undefined
         return replace(whole, percent=share)
-    return replace(
-        whole, outcome="pass" if holds else "fail", figure=figure, percent=share, fact=True
-    )
+    outcome = "pass" if rule.holds(value) else "fail"
+    return replace(whole, outcome=outcome, figure=figure, percent=share, fact=True)
 
 
 def _judged(
     whole: Decision, values: Floats, groups: Ints, low: float, high: float, anytime: bool
 ) -> Decision:
-    level, least, copies = (1 + whole.confidence) / 2, whole.rule.least, 0
+    level, copies = (1 + whole.confidence) / 2, 0
+    at_is_above = whole.rule.at_is_above
     if anytime:  # a repeated text adds no information
         first = np.sort(np.unique(groups, return_index=True)[1])
         copies = len(values) - len(first)
@@ -164,13 +158,21 @@ def _judged(
         figure = sequential.mean(kinds, counts, low=low, high=high, level=level)
     else:
         figure = intervals.mean(values, groups, low=low, high=high, level=level)
-    side = side_of(figure, whole.at, least=least)
+    side = side_of(figure, whole.at, at_is_above=at_is_above)
     more = None
     if side is None and len(values):
         more = rows_needed(
-            values, groups, whole.at, low=low, high=high, level=level, least=least, anytime=anytime
+            values,
+            groups,
+            whole.at,
+            low=low,
+            high=high,
+            level=level,
+            at_is_above=at_is_above,
+            anytime=anytime,
         )
-    return replace(whole, figure=figure, outcome=outcome_of(side, least), copies=copies, more=more)
+    outcome = outcome_of(side, whole.rule.least)
+    return replace(whole, figure=figure, outcome=outcome, copies=copies, more=more)
 
 
 def outcome_of(side: Side | None, least: bool) -> Outcome:

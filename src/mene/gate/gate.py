@@ -12,7 +12,7 @@ from mene.gate.match import By, match, unmatched
 from mene.gate.measure import check_threshold, measure_of
 from mene.gate.rules import EVERY, Measured, Rule
 from mene.gate.rules_file import CannotTell, Terms
-from mene.gate.sections import Section, on, read_sections
+from mene.gate.sections import Section, on, other_question, read_sections
 
 CONFIDENCE = 0.95
 ERRORS = 0.01  # default maximum share of rows that may fail
@@ -78,8 +78,7 @@ def judge_rules(
         UsageError: a rule names a missing criterion, label or file, or does not fit.
     """
     terms = terms or Terms()
-    chosen = [pair for rule in rules for pair in _sections(rule, sections)]
-    chosen += _usual(chosen, terms)
+    chosen = with_usual(rules, sections, terms)
     place = {id(section): number for number, section in enumerate(sections)}
     chosen.sort(key=lambda pair: place[id(pair[1])])
     confidence = CONFIDENCE if terms.confidence is None else terms.confidence
@@ -107,6 +106,18 @@ def judge_rules(
         terms.cannot_tell,
         tuple(dict.fromkeys(told)),
     )
+
+
+def with_usual(
+    rules: list[Rule], sections: list[Section], terms: Terms
+) -> list[tuple[Rule, Section]]:
+    """Return each rule with each section that it is about, and the default rules.
+
+    Raises:
+        UsageError: a rule names a missing criterion.
+    """
+    chosen = [pair for rule in rules for pair in _sections(rule, sections)]
+    return chosen + _usual(chosen, terms)
 
 
 def must_pass(terms: Terms, section: Section) -> bool:
@@ -154,7 +165,8 @@ def _usual(chosen: Iterable[tuple[Rule, Section]], terms: Terms) -> list[tuple[R
     """Add the default rule that errors fail a gate, unless the rules say how many are allowed."""
     most = ERRORS if terms.errors is None else terms.errors
     rule = Rule(EVERY, f"errors <= {100 * most:g} %", Measured("errors"), "<=", most, usual=True)
-    own = [section for r, section in chosen if r.figure is not None and r.figure.kind == "errors"]
+    # A rule against a baseline says nothing about how many errors there may be.
+    own = [section for r, section in chosen if is_fact(r) and str(r.figure) == "errors"]
     every: list[Section] = []
     for _, section in chosen:
         if not any(section is one for one in (*own, *every)):
@@ -181,9 +193,11 @@ def _against(
             f"{section.judge}; judge both runs with one judge"
         )
     before = same[0]
+    notes = other_question(before, section, path, "this run")
     matched = match(before.rows, section.rows, match_by)
     decision = decide_change(rule, section, before, matched, confidence=confidence)
-    lines = [f"{section.criterion}: {line}" for line in unmatched(matched, path, "this run")]
+    notes += unmatched(matched, path, "this run")
+    lines = [f"{section.criterion}: {line}" for line in notes]
     if before.judge != section.judge:
         lines.append(
             f"{section.criterion}: {path} was judged by {before.judge}, this run by {section.judge}: a difference "

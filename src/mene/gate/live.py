@@ -1,18 +1,21 @@
 """A gate on incoming verdicts: decisions are final, and a run may end as soon as the gate is decided.
 
-Intervals are valid at all times (``stats/sequential.py``), so checking after each row costs nothing. Rows must be in random
-order: a table whose good rows come first would pass too early.
+Intervals are valid at all times (``stats/sequential.py``), so checking after each row costs nothing. Rows must be counted in
+random order: a table whose good rows come first would pass too early. Verdicts come in another order than that in which rows
+were drawn (those that share a prompt's beginning, and those that an earlier run has left, come first), so each waits until it
+is its turn.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from random import Random
 
 from mene.errors import UsageError
 from mene.gate.decide import Outcome, bad_of, outcome_of
-from mene.gate.gate import Gate, is_fact, must_pass, own_confidence
+from mene.gate.gate import Gate, is_fact, must_pass, own_confidence, with_usual
 from mene.gate.measure import Measure, check_threshold, measure_of
 from mene.gate.rules import EVERY, Rule
 from mene.gate.rules_file import Terms
@@ -20,6 +23,27 @@ from mene.gate.sections import Section, said
 from mene.runs.tables import Row
 from mene.stats.sequential import Threshold
 from mene.verdict import Verdict
+
+PAUSE, LONGEST_PAUSE = 32, 1024  # rows before the first decision, and at most between two
+Turn = tuple[str, int]  # criterion and row
+
+
+@dataclass
+class _Errors:
+    """How many rows failed, and may."""
+
+    rule: Rule
+    section: Section
+    rows: int = 0
+    failed: int = 0
+
+    def add(self, verdict: Verdict) -> None:
+        self.rows += 1
+        self.failed += verdict.error is not None
+
+    @property
+    def too_many(self) -> bool:
+        return not self.rule.holds(self.failed / self.rows) if self.rows else False
 
 
 @dataclass
@@ -74,10 +98,28 @@ class Live:
         level = (1 + own_confidence(terms, len(fitting))) / 2
         self._watched = [_watch(*pair, level, terms) for pair in fitting]
         self._counts = [r for r in rules if r.figure is not None and r.figure.kind == "count"]
+        self._errors = [
+            _Errors(rule, section)
+            for rule, section in with_usual(rules, sections, terms)
+            if is_fact(rule) and str(rule.figure) == "errors"
+        ]
+        self._turns: deque[Turn] = (
+            deque()
+        )  # of the rows that are not counted yet, as they were drawn
+        self._come: dict[Turn, Verdict] = {}
+
+    def expect(self, criterion: str, row: int) -> None:
+        """Give a row, which has just been drawn, its turn."""
+        self._turns.append((criterion, row))
 
     def add(self, verdict: Verdict) -> None:
-        """Add a verdict that its section already contains."""
-        for one in self._watched:
+        """Add the verdict on a row that was drawn, and count all whose turn it is."""
+        self._come[verdict.criterion, verdict.row or 0] = verdict
+        while self._turns and self._turns[0] in self._come:
+            self._count(self._come.pop(self._turns.popleft()))
+
+    def _count(self, verdict: Verdict) -> None:
+        for one in (*self._watched, *self._errors):
             if one.section.is_called(verdict.criterion):
                 one.add(verdict)
 
@@ -93,6 +135,9 @@ class Live:
             return True
         if any(one.outcome == "cannot tell" for one in self._watched):
             return False
+        # An error or two among the few rows so far say little: the run goes on until they are as few as they may be.
+        if any(one.too_many for one in self._errors):
+            return False
         return all(self._has_enough(rule) for rule in self._counts)
 
     def _has_enough(self, rule: Rule) -> bool:
@@ -100,11 +145,22 @@ class Live:
         return not rule.least or all(len(s.rows) - s.failed >= rule.value for s in on)
 
     def until_decided(self, rows: Iterable[Row | None]) -> Iterator[Row | None]:
-        """Yield the rows until the gate is decided."""
+        """Yield the rows until the gate is decided; None where those so far are to be judged before more are read.
+
+        An engine reads rows far ahead, to judge together those that begin alike. So it is given a few at first, then more.
+        """
+        given, pause = 0, PAUSE
         for row in rows:
             if self.decided:
                 return
+            if row is not None:
+                assert row.criterion is not None
+                self.expect(row.criterion.name, row.number + 1)
+                given += 1
             yield row
+            if given >= pause:
+                given, pause = 0, min(round(1.5 * pause), LONGEST_PAUSE)
+                yield None
 
     def settle(self, gate: Gate) -> Gate:
         """Return the gate with the decisions made during the run, whatever came later."""

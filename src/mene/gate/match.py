@@ -28,6 +28,8 @@ class Matched:
         pairs: rows in both runs.
         only_a, only_b: ids of rows in one run only.
         repeated: ids that occur several times in a run and could not be resolved.
+        by_place: whether the ids are only numbers of rows, of tables without ids.
+        elsewhere: pairs of ``by_place`` that differ in their text, while the text is at another place of the other run.
     """
 
     by: By
@@ -35,6 +37,8 @@ class Matched:
     only_a: list[str] = field(default_factory=list)
     only_b: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
+    by_place: bool = False
+    elsewhere: int = 0
 
 
 def match(
@@ -50,7 +54,7 @@ def match(
         instructions: returns the instruction of a row of run 0 or 1; needed for ``instruction``.
 
     Raises:
-        UsageError: no row is in both.
+        UsageError: no row is in both, or rows without ids are at other places.
     """
     if by is None:
         by = "id"
@@ -86,6 +90,17 @@ def match(
     ]
     if not found.pairs:
         raise UsageError(_nothing(found, a, b))
+    if by == "id" and all(row.id == str(row.row) for run in (a, b) for row in run):
+        found.by_place = True
+        texts = {row.content for row in b if row.content}
+        found.elsewhere = sum(
+            one.content != other.content and one.content in texts for one, other in found.pairs
+        )
+        if 2 * found.elsewhere > len(found.pairs):
+            raise UsageError(
+                f"the rows have no ids and are matched by their place, but {found.elsewhere:,} of {len(found.pairs):,} texts "
+                "are at another place in the other run; give each row an id, or say --match content"
+            )
     return found
 
 
@@ -150,6 +165,13 @@ def unmatched(found: Matched, a: str, b: str) -> list[str]:
         a, b: names of the runs.
     """
     lines = []
+    if found.elsewhere:
+        lines.append(
+            f"the rows have no ids and were matched by their place, but {found.elsewhere:,} of {len(found.pairs):,} texts of "
+            f"{a} are at another place in {b}: give each row an id, or say --match content"
+        )
+    elif found.by_place:
+        lines.append("the rows have no ids and were matched by their place in the table")
     for ids, here, there in ((found.only_a, a, b), (found.only_b, b, a)):
         if ids:
             are = "row of" if len(ids) == 1 else "rows of"

@@ -11,7 +11,7 @@ from mene.errors import UsageError, nearest
 from mene.gate.rules import Measured, Rule
 from mene.gate.sections import Said, Section, score_of
 from mene.scale import Scale
-from mene.stats.clusters import clusters
+from mene.stats.clusters import clusters, joined
 from mene.stats.columns import Floats, Ints
 
 
@@ -143,6 +143,11 @@ def check_threshold(rule: Rule, measure: Measure) -> None:
 def groups_of(rows: Sequence[Said]) -> Ints:
     """Return the clusters: rows with the same text belong together."""
     return clusters(row.content or ("alone", number) for number, row in enumerate(rows))
+
+
+def groups_of_pairs(pairs: Sequence[tuple[Said, Said]]) -> Ints:
+    """Return the clusters of rows of two runs: pairs with the same text in either run belong together."""
+    return joined(groups_of([one for one, _ in pairs]), groups_of([other for _, other in pairs]))
 
 
 def values_of(

@@ -114,8 +114,8 @@ def lists(one: Compared) -> list[dict[str, Any]]:
     """Return the non-empty tables of rows."""
     if not one.directed:
         return [_table("Rows that changed most", one.rows)] if one.rows else []
-    worse = tuple(row for row in one.rows if row.size < 0)
-    better = tuple(row for row in reversed(one.rows) if row.size > 0)
+    worse = tuple(row for row in one.rows if row.way < 0)
+    better = tuple(row for row in reversed(one.rows) if row.way > 0)
     every = (("Regressions", worse), ("Improvements", better))
     return [_table(name, rows) for name, rows in every if rows]
 

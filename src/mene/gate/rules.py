@@ -84,6 +84,20 @@ class Rule:
         """Whether the figure must be at least the value, not at most."""
         return self.operator in (">=", ">")
 
+    def holds(self, value: float) -> bool:
+        """Return whether a known value keeps the threshold."""
+        return {
+            ">=": value >= self.value,
+            "<=": value <= self.value,
+            ">": value > self.value,
+            "<": value < self.value,
+        }[self.operator]
+
+    @property
+    def at_is_above(self) -> bool:
+        """Whether the value itself is on the upper side: it is good enough for ``>=``, and too much for ``<``."""
+        return self.operator in (">=", "<")
+
     def __str__(self) -> str:
         return f"{self.criterion}: {self.text}"
 

@@ -130,6 +130,31 @@ class Section:
         return self.scale.labels[:1] if self.scale.is_binary else None
 
 
+def other_question(one: Section, other: Section, a: str, b: str) -> list[str]:
+    """Return notes on what two sections of one criterion's name do not have in common; a difference may come from that.
+
+    Args:
+        a, b: names of their runs.
+
+    Raises:
+        UsageError: their failing labels differ, so that what is better in one is worse in the other.
+    """
+    if one.good() and other.good() and one.good() != other.good() and one.scale == other.scale:
+        good = [", ".join(section.good() or ()) for section in (one, other)]
+        raise UsageError(
+            f"{one.criterion}: its good labels are {good[0]} in {a}, and {good[1]} in {b}; judge both by one criterion, or "
+            "give one of them another name"
+        )
+    asked = [_question_of(section) for section in (one, other)]
+    if not all(asked) or asked[0] == asked[1]:
+        return []
+    return [f'{a} was asked "{asked[0]}", {b} "{asked[1]}", which may be the difference']
+
+
+def _question_of(section: Section) -> str:
+    return section.question or (section.known.question if section.known is not None else "")
+
+
 def score_of(row: Said) -> float | None:
     """Return a row's score on an ordinal scale: the mean of its probabilities, or its label."""
     if row.label is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mene.criterion import Criterion
@@ -70,8 +71,8 @@ class Asker:
                 requests.append(replace(request, seed=preset.seed + draw) if draw else request)
         said = [self.engine.identity, preset.samples, notes]
         said += [
-            [r.messages, r.labels, r.opening, r.cue, r.critique_tokens, r.temperature, r.seed]
-            for r in requests
+            [r.messages, r.labels, r.opening, r.cue, r.critique_tokens, r.temperature, seed]
+            for r, seed in zip(requests, self._seeds(requests), strict=True)
         ]
         # Part of the key only where unusual, so that keys from before these settings existed stay valid.
         said += [
@@ -85,6 +86,11 @@ class Asker:
         if comparison is not TOGETHER and preset.claims:
             said.append(["claims", criterion.failing])
         return Ask(comparison, questions, tuple(requests), hash_of(said), tuple(notes))
+
+    def _seeds(self, requests: Sequence[Request]) -> list[int]:
+        """Return the seeds as the key has them: where nothing is drawn at random, another seed changes nothing."""
+        own = self.preset.seed
+        return [r.seed if r.temperature > 0 else r.seed - own for r in requests]
 
     def request(
         self, sample: Sample, criterion: Criterion, tokens: int, reserve: int = 0

@@ -14,17 +14,17 @@ from mene.stats.intervals import FEWEST, LEVEL, Figure
 MOST = 100_000  # larger numbers are not computed
 
 
-def side_of(figure: Figure, at: float, *, least: bool = True) -> sequential.Side | None:
+def side_of(figure: Figure, at: float, *, at_is_above: bool = True) -> sequential.Side | None:
     """Return whether the whole interval is above or below the threshold; None where it contains the threshold.
 
     Args:
-        least: the threshold itself counts as above; else as below.
+        at_is_above: the threshold itself counts as above (``>=`` holds there, and ``<`` does not); else as below.
     """
     if figure.low is None or figure.high is None:
         return None
-    if figure.low > at or (least and figure.low == at):
+    if figure.low > at or (at_is_above and figure.low == at):
         return "above"
-    return "below" if figure.high < at or (not least and figure.high == at) else None
+    return "below" if figure.high < at or (not at_is_above and figure.high == at) else None
 
 
 def rows_needed(
@@ -35,7 +35,7 @@ def rows_needed(
     low: float = 0.0,
     high: float = 1.0,
     level: float = LEVEL,
-    least: bool = True,
+    at_is_above: bool = True,
     anytime: bool = False,
 ) -> int | None:
     """Return how many more rows are needed, if they resemble the existing ones: same shares of values, same likeness within
@@ -45,7 +45,7 @@ def rows_needed(
 
     Args:
         at: the threshold, which the current interval contains.
-        least: as for ``side_of``.
+        at_is_above: as for ``side_of``.
         anytime: use the intervals of ``sequential``.
 
     Returns:
@@ -64,7 +64,7 @@ def rows_needed(
         else:
             drawn = ordered[((np.arange(rows) + 0.5) * n / rows).astype(np.int64)]
             found = intervals.mean(drawn, low=low, high=high, level=level)
-        return side_of(found, at, least=least) is not None
+        return side_of(found, at, at_is_above=at_is_above) is not None
 
     independent = _first(tells, max(FEWEST, int(n / effect)))
     if independent is None:
