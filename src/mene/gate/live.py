@@ -21,7 +21,8 @@ from mene.gate.rules import EVERY, Rule
 from mene.gate.rules_file import Terms
 from mene.gate.sections import Section, said
 from mene.runs.tables import Row
-from mene.stats.sequential import Threshold
+from mene.stats.intervals import Figure
+from mene.stats.sequential import Side, Threshold
 from mene.verdict import Verdict
 
 PAUSE, LONGEST_PAUSE = 32, 1024  # rows before the first decision, and at most between two
@@ -170,8 +171,20 @@ class Live:
             one = outcomes.get((d.rule, d.criterion))
             if one is not None and one.outcome != "cannot tell":
                 d = replace(d, outcome=one.outcome, decided=one.threshold.decided, more=None)
+                d = replace(d, figure=_beyond(d.figure, d.at, one.threshold.side))
             decisions.append(d)
         return replace(gate, decisions=tuple(decisions))
+
+
+def _beyond(figure: Figure, at: float, side: Side | None) -> Figure:
+    """Return the figure with an interval that leaves out what an earlier, narrower one has excluded: all of them hold at once."""
+    if figure.value is None or figure.low is None or figure.high is None:
+        return figure
+    if side == "above" and figure.value >= at:
+        return replace(figure, low=max(figure.low, at))
+    if side == "below" and figure.value <= at:
+        return replace(figure, high=min(figure.high, at))
+    return figure
 
 
 def _watch(rule: Rule, section: Section, level: float, terms: Terms) -> _Watched:
