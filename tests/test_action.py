@@ -115,7 +115,7 @@ def test_a_table_is_judged_and_gated(step, tmp_path) -> None:
         "gate mene-gate/1-my rows.jsonl.verdicts.jsonl --rule faithfulness: share(Yes) >= 0.9 --junit "
     )
     assert seen[0].startswith(
-        "judge my rows.jsonl -c faithfulness -j nano -o mene-gate/1-my rows.jsonl.verdicts.jsonl"
+        "judge my rows.jsonl -c faithfulness -j base -o mene-gate/1-my rows.jsonl.verdicts.jsonl"
     )
     assert "Is it $(touch hacked)?" in seen[1] and not (tmp_path / "hacked").exists()
     assert all(line.endswith("--limit 100") for line in seen)

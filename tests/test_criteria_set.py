@@ -130,3 +130,17 @@ def test_a_sample_passes_what_it_must_and_has_a_weighted_mean() -> None:
     )
     assert found.overall(said | {"tone": verdict(None)}).score is None
     assert load_criteria("tone").overall({"tone": verdict("3", 3.0)}) == (0.5, None)
+
+
+def test_a_question_in_words_shows_what_it_is_told_to() -> None:
+    asked = ["faithfulness", "Is it polite?", {"name": "short", "question": "Is it short?"}]
+    every = load_criteria(asked)
+    assert [c.shown for c in load_criteria(asked, uses=[])] == [
+        every.criteria[0].shown,
+        ("response",),
+        every.criteria[2].shown,  # it has `uses:` of its own
+    ]
+    [question] = load_criteria("Is it polite?", uses=["instruction"])
+    assert question.shown == ("instruction", "response")
+    with pytest.raises(UsageError, match='no sample field "contxt"; did you mean "context"'):
+        load_criteria("Is it polite?", uses=["contxt"])

@@ -13,7 +13,7 @@ A set is YAML that users write::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -141,7 +141,11 @@ def _passes(verdict: Verdict | None, criterion: Criterion) -> bool | None:
     return verdict.label not in (criterion.failing or ())
 
 
-def load_criteria(given: AnyCriterion | Several, scale: str | None = None) -> CriteriaSet:
+def load_criteria(
+    given: AnyCriterion | Several,
+    scale: str | None = None,
+    uses: Collection[str] | None = None,
+) -> CriteriaSet:
     """Return one criterion or several as a set.
 
     Examples:
@@ -151,9 +155,10 @@ def load_criteria(given: AnyCriterion | Several, scale: str | None = None) -> Cr
     Args:
         given: names, files (of a criterion or of a set), questions in words, or dicts with the keys of a set's entry.
         scale: short form, as for ``load_criterion``; not allowed with a file of a set, whose entries have their own.
+        uses: fields that questions in words show beside the response; None: all.
 
     Raises:
-        UsageError: nothing is given, two criteria have the same name, or an error of ``load_criterion``.
+        UsageError: nothing is given, no such field, two criteria have the same name, or an error of ``load_criterion``.
     """
     if isinstance(given, CriteriaSet):
         return given
@@ -161,6 +166,8 @@ def load_criteria(given: AnyCriterion | Several, scale: str | None = None) -> Cr
     found: list[tuple[Criterion, Rule | None]] = []
     for number, spec in enumerate(specs):
         found += _loaded(spec, scale, f"criterion {number + 1}")
+    if uses is not None:
+        found = [(c.showing(uses) if c.in_words else c, rule) for c, rule in found]
     if not found:
         raise UsageError("no criterion given; see `mene criteria`")
     by_name: dict[str, Criterion] = {}

@@ -106,9 +106,7 @@ class Criterion(BaseModel):
         object.__setattr__(self, "failing", tuple(known for _, known in failing))
         for field in (*self.needs, *self.uses):
             if field not in FIELDS:
-                raise ValueError(
-                    f'no sample field "{field}"{nearest(field, FIELDS)}; the fields are {", ".join(FIELDS)}'
-                )
+                raise ValueError(_no_field(field))
         object.__setattr__(
             self, "labels", {label: matched[label] for label in self.scale.labels if matched}
         )
@@ -144,6 +142,16 @@ class Criterion(BaseModel):
             "scale": _shortened(self.scale.kind, self.scale.labels),
             "failing": list(self.failing or ()),
         }
+
+    def showing(self, fields: Collection[str]) -> Criterion:
+        """Return the criterion with no other fields than those it needs and these, where a sample has them.
+
+        Raises:
+            UsageError: there is no such field.
+        """
+        if unknown := [field for field in fields if field not in FIELDS]:
+            raise UsageError(_no_field(unknown[0]))
+        return self.model_copy(update={"uses": tuple(f for f in FIELDS if f in fields)})
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -187,6 +195,10 @@ class Criterion(BaseModel):
 
 
 @lru_cache(256)  # called several times per row
+def _no_field(field: str) -> str:
+    return f'no sample field "{field}"{nearest(field, FIELDS)}; the fields are {", ".join(FIELDS)}'
+
+
 def _shown(needs: tuple[str, ...], uses: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f for f in FIELDS if f in needs or f in uses)
 

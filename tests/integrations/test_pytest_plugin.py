@@ -545,6 +545,13 @@ def test_what_passes() -> None:
     assert "left to a person" in line_of(None, left)
 
 
+def test_statements_show_what_they_are_told_to() -> None:
+    assert "context" in check_of("holds", "it names a day").criterion.shown
+    for spec in ("it names a day", "Does it name a day?"):
+        assert check_of("holds", spec, uses=[]).criterion.shown == ("response",)
+    assert "context" in check_of("holds", "faithfulness", uses=[]).criterion.shown
+
+
 def test_statements_are_made_questions() -> None:
     assert (
         check_of("holds", "It names a day.").criterion.question

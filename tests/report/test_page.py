@@ -180,7 +180,10 @@ def test_without_gold_labels_nothing_is_claimed():
 def test_constant_judge_is_called_what_it_is():
     golds = {f"r{i}": "No" if i % 5 == 0 else "Yes" for i in range(100)}
     said = words(render([verdict(i) for i in range(100)], golds, when=WHEN))
-    assert "no better than always answering “Yes”, which reaches 80.0%" in said
+    assert (
+        "These rows do not show that it is better than always answering “Yes”, which reaches 80.0%"
+        in said
+    )
     assert "the judge shows no skill" in said
 
 

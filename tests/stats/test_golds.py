@@ -127,7 +127,10 @@ def test_labels_are_those_of_one_criterion_where_a_user_says_so(tmp_path: Path) 
     )
     command = ["report", str(verdicts), "--data", str(rows), "--json"]
     found = CliRunner().invoke(app, command)
-    assert "on the scale of polite, short, and can be about one of these only" in found.stderr
+    assert (
+        "fit the scale of polite, short, and it is not known which of these they are about"
+        in found.stderr
+    )
     assert not any(s["agreement"] for s in json.loads(found.stdout))
     said_so = [s["not_scored"] for s in json.loads(found.stdout)]
     assert "may be about “short” as well" in said_so[0] and "“polite”" in said_so[1]

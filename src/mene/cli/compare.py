@@ -108,6 +108,8 @@ def compare(options: CompareOptions) -> None:
     console = Screen()
     for one in found.criteria:
         _show(console, one, names, texts, options.show)
+    if not texts and options.show and any(one.rows for one in found.criteria):
+        console.print("texts    --data TABLE shows those of the rows")
     if options.output is not None:
         console.print(f"page     {plain(options.output)}", soft_wrap=True)
 

@@ -31,6 +31,15 @@ class JudgeOptions(RowsOptions):
     """Options of ``mene judge``. A field with the name of a setting of the judge sets it (``settings_of``)."""
 
     criterion: CriteriaOption
+    uses: Annotated[
+        str | None,
+        typer.Option(
+            "--uses",
+            help="Fields that a question in words shows beside the response, as in instruction,reference; none for the "
+            "response alone. [all: instruction,context,reference]",
+            show_default=False,
+        ),
+    ] = None
     more: Annotated[
         list[str] | None, typer.Argument(metavar="[FILE]...", help="More files, with --on ray.")
     ] = None
@@ -208,7 +217,10 @@ def criteria_of(options: JudgeOptions, *, jury: bool) -> CriteriaSet:
     Raises:
         UsageError: a criterion is wrong, or does not go with --compare, --claims or --abstain.
     """
-    criteria = load_criteria(options.criterion, options.scale)
+    uses = None
+    if options.uses is not None:
+        uses = [] if options.uses == "none" else parts(options.uses)
+    criteria = load_criteria(options.criterion, options.scale, uses)
     check_compare(options, criteria)
     check_together(options, criteria, jury=jury)
     return criteria

@@ -13,13 +13,13 @@ from rich.progress import (
     Progress,
     TaskID,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 
 from mene.bench.run import as_compared, slug
 from mene.cli.console import note, progress_bar, spinner, words
 from mene.cli.long_row import reading_said
 from mene.cli.opening import open_one
+from mene.cli.plain_progress import TimeLeft
 from mene.errors import UsageError
 from mene.events import Advance, Event, Events, Warn
 from mene.judge.judge import Judge
@@ -82,7 +82,7 @@ def rows_bar(judge: Judge, console: Console, *, hidden: bool) -> Progress:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         words("left"),
-        TimeRemainingColumn(),
+        TimeLeft(),
         console=console,
         hidden=hidden,
         stuck=lambda: reading_said([judge.engine]),

@@ -42,6 +42,11 @@ def notes(judge: Judge, criterion: Criterion, reasons: Explain) -> list[str]:
             f"{judge.name} has not been measured on this question. Small judges may answer another one than yours. Measure it "
             "with `mene align` on at least 20 rows that you have labelled. docs/judges.md has its figures on other questions"
         )
+        if criterion.in_words and "context" in criterion.uses:
+            found.append(
+                "where rows have a context, a small judge often says whether it supports the response instead: --uses none "
+                "shows the response alone"
+            )
     elif preset.name not in preset_names() and (unfit := judge.unfit(criterion)):
         found.append(unfit)
     if reasons == "failing" and not criterion.failing:

@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress, Task
+from rich.progress import Progress, ProgressColumn, Task
+from rich.text import Text
 
 from mene.text.visible import visible
 
@@ -68,8 +69,8 @@ class PlainProgress(Progress):
         moved = self._last != now if self._last else bool(task.completed)
         self._last = now
         parts = [f"{task.description.strip()}: {self._amount(task)} in {_time(task.elapsed)}"]
-        if moved and task.time_remaining:
-            parts.append(f"{_time(task.time_remaining)} left")
+        if moved and (left := time_left(task)):
+            parts.append(f"{_time(left)} left")
         if not moved and (said := self._stuck()):
             parts.append(said)
         return visible(", ".join(parts))
@@ -101,6 +102,28 @@ class Tenths:
             return
         if done * 10 // max(total, 1) > before * 10 // max(total, 1):
             self._console.print(self._line.format(work=work, done=done, total=total))
+
+
+def time_left(task: Task) -> float | None:
+    """Return the seconds that the rest takes, by the slower of the last steps and of all; None if that is not known.
+
+    Verdicts come in bursts, at the end of each batch, so that the last steps alone can seem to have taken no time.
+    """
+    if task.total is None or not task.completed or not task.elapsed:
+        return None
+    overall = task.elapsed * max(task.total - task.completed, 0) / task.completed
+    return max(overall, task.time_remaining or 0.0)
+
+
+class TimeLeft(ProgressColumn):
+    """``time_left`` on a bar."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        """See ``ProgressColumn``."""
+        left = time_left(task)
+        return Text("-:--:--" if left is None else _time(left), style="progress.remaining")
 
 
 def counted(task: Task) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn
 
 from mene.cli.console import Screen, hand_on, plain, progress_bar, spinner, warner, words
 from mene.cli.few_words import FewWords
 from mene.cli.long_row import LongRow, reading_said
+from mene.cli.plain_progress import TimeLeft
 from mene.cli.verdict_shown import print_claims, print_verdict
 from mene.events import Advance, Begin, Event, Warn
 from mene.judge.any_judge import AnyJudge
@@ -67,7 +68,7 @@ class Watch:
             long_row,
             TimeElapsedColumn(),
             words("left"),
-            TimeRemainingColumn(),
+            TimeLeft(),
             console=self.errors,
             hidden=options.quiet,
             stuck=lambda: reading_said(engines),

@@ -73,8 +73,9 @@ def off_scale(sections: Iterable[Summary], names: Mapping[str, str]) -> Iterator
             continue
         told |= {s.criterion, *s.rivals}
         yield (
-            f"the labels are on the scale of {', '.join((s.criterion, *s.rivals))}, and can be about one of these only: none is "
-            "scored. Name it with --criterion (again for a second one), or judge with --map label=COLUMN where each has a column"
+            f"the labels fit the scale of {', '.join((s.criterion, *s.rivals))}, and it is not known which of these they are "
+            "about: none is scored. Name it with --criterion; where each has labels of its own, judge it by itself with --map "
+            "label=COLUMN"
         )
     # Labels of one criterion may be off the scale of another.
     others = [

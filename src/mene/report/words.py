@@ -130,8 +130,10 @@ def _against(best: Baseline) -> str:
     ends = f"{decimal(points[1], 1)} to {decimal(points[2], 1)}"
     if best.beaten:
         return f"That is {decimal(points[0], 1)} points ({ends}) better than {reach}."
-    worse = "worse than" if best.over.high is not None and best.over.high < 0 else "no better than"
-    return f"That is {worse} {reach} (difference {decimal(points[0], 1)} points, {ends})."
+    gap = f"(difference {decimal(points[0], 1)} points, {ends})"
+    if best.over.high is not None and best.over.high < 0:
+        return f"That is worse than {reach} {gap}."
+    return f"These rows do not show that it is better than {reach} {gap}."
 
 
 def no_claims(sections: Iterable[Summary]) -> Iterator[str]:

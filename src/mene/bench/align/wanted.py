@@ -141,5 +141,6 @@ def check_rows(wanted: Wanted, gold: Sequence[str], groups: Sequence[Hashable], 
     rest = f", or {option}, which {rows} can promise at best" if 0 < best < 1 and rows else ""
     raise UsageError(
         f"{where}: {rows} independent {what} (those of one context or text count once); to promise {wanted} with a confidence of "
-        f"{wanted.confidence:g} takes {least}, even of a judge that is never wrong; label {least - rows} more{rest}"
+        f"{wanted.confidence:g} takes {least}, even of a judge that is never wrong; label {least - rows} more with "
+        f"other contexts or texts{rest}"
     )

@@ -128,6 +128,7 @@ class Expect:
         instruction: Any = None,
         context: Any = None,
         reference: Any = None,
+        uses: Iterable[str] | None = None,
     ) -> list[Verdict]:
         """Fail the test unless the judge confirms all expectations, which are judged in one batch.
 
@@ -137,6 +138,8 @@ class Expect:
             lacks: what must not be true.
             at_least: minimum probability of each, 0 to 1. Default: the judge's label decides.
             instruction, context, reference: further fields of the sample.
+            uses: which of them statements and questions in words show the judge. Default: all. A small judge often says whether
+                the context supports the text, whatever is asked; ``uses=[]`` shows the text alone.
 
         Returns:
             The verdicts, first those of ``holds``.
@@ -145,8 +148,9 @@ class Expect:
             AssertionError: with all verdicts and their probabilities.
         """
         __tracebackhide__ = True
-        checks = [check_of("holds", one, at_least) for one in _listed(holds)]
-        checks += [check_of("lacks", one, at_least) for one in _listed(lacks)]
+        of = None if uses is None else list(uses)
+        checks = [check_of("holds", one, at_least, uses=of) for one in _listed(holds)]
+        checks += [check_of("lacks", one, at_least, uses=of) for one in _listed(lacks)]
         if not checks:
             raise UsageError(
                 "expect: say what must hold of the text, or what it must lack: holds=[…], lacks=[…]"

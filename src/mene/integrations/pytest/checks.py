@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -110,13 +110,18 @@ class Check:
 
 
 def check_of(
-    kind: Kind, spec: str | Criterion, at_least: float | None = None, scale: str | None = None
+    kind: Kind,
+    spec: str | Criterion,
+    at_least: float | None = None,
+    scale: str | None = None,
+    uses: Collection[str] | None = None,
 ) -> Check:
     """Return a check for what a test states.
 
     Args:
         spec: a built-in criterion, a file, a question, a ``Criterion``, or (for ``holds`` and ``lacks``) a statement about the
             text: ``it names a day``.
+        uses: fields that a question or statement shows beside the text; None: all.
 
     Raises:
         UsageError: there is no such criterion, or it does not fit.
@@ -130,10 +135,14 @@ def check_of(
             f"{kind}: a criterion is a name, a question or a Criterion, not {spec!r:.40}"
         )
     criterion = load_criterion(spec, scale)
+    if uses is not None and criterion.in_words:
+        criterion = criterion.showing(uses)
     if kind != "meets" and criterion.in_words and not spec.rstrip().endswith(("?", "？", "؟")):
         statement = " ".join(spec.split()).rstrip(".")
         question = f"Is this true of the response: {statement}?"
-        criterion = Criterion(name=statement, question=question, scale=criterion.scale)
+        criterion = Criterion(
+            name=statement, question=question, scale=criterion.scale, uses=criterion.uses
+        )
     return Check(kind, criterion, at_least)
 
 
