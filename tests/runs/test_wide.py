@@ -174,6 +174,14 @@ def test_a_frame_without_a_needed_column_is_refused_before_a_model_is_loaded(lib
         mene.judge_frame(frame, ["tone"], "no/such-model.gguf")
 
 
+def test_a_frame_whose_columns_share_a_name_is_refused_before_a_model_is_loaded() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame([["It ships.", "No."]], columns=["response", "response"])
+    for given in (frame, frame.head(0)):
+        with pytest.raises(UsageError, match='two columns are called "response"; rename one'):
+            mene.judge_frame(given, ["tone"], "no/such-model.gguf")
+
+
 def test_a_frame_without_rows_gets_its_columns(toy) -> None:
     empty = polars.DataFrame({"reply": []}, schema={"reply": polars.String})
     found = mene.judge_frame(empty, "tone", Judge(PRESET, engine=toy))
