@@ -157,6 +157,14 @@ def test_a_set_with_weights_adds_what_it_comes_to(toy) -> None:
     assert same["overall_passed"].tolist() == passed
 
 
+def test_no_criterion_takes_the_place_of_what_the_set_comes_to() -> None:
+    verdicts = [said(1, "faithfulness"), said(1, "overall", "4", score=4.0)]
+    assert wide(verdicts, load_criteria("faithfulness"))["overall_score"].to_list() == [4.0]
+    rules = load_criteria([{"criterion": "faithfulness", "must_pass": True}])
+    with pytest.raises(UsageError, match="column overall_score of the set; leave one"):
+        wide(verdicts, rules)
+
+
 def test_what_is_no_frame_is_refused(toy) -> None:
     judge = Judge(PRESET, engine=toy)
     with pytest.raises(UsageError, match="DataFrame of pandas or polars, not a list"):
