@@ -213,6 +213,19 @@ def test_a_mark_without_a_criterion_selects_tests_and_judges_nothing(project) ->
     result.stdout.fnmatch_lines(["the test returns something to judge, but its mark names no *"])
 
 
+def test_a_judged_text_gives_no_command_to_github(project, monkeypatch) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    project.makepyfile("""
+        import pytest
+        @pytest.mark.mene("Is it polite?")
+        def test_bad():
+            return "bad\\n::error file=a.py::pwned"
+    """)
+    result = run(project)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*u003a:error file=a.py::pwned"])
+
+
 def test_an_awaited_test_is_judged_too(project) -> None:
     """Any plugin for async tests will do: the mark leaves the test a coroutine function."""
     project.makeconftest(
