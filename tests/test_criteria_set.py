@@ -57,6 +57,10 @@ def test_a_set_names_criteria_in_every_way_there_is(tmp_path) -> None:
         ("criteria:\n- tone\n- [tone]\n", "line 3: an entry is a criterion's name"),
         ("criteria:\n- tone\n- tone\n", "tone is given twice"),
         ("criteria:\n- tone\n- criterion: tone\n  scale: 1-3\n", "two criteria are called tone"),
+        (
+            "criteria:\n- name: overall\n  question: Is it?\n- criterion: tone\n  weight: 2\n",
+            "is called overall",
+        ),
         ("criteria:\n- criterion: preference\n  weight: 2\n", "line 3: preference does not say"),
         ("criteria:\n- tone\nname: x\n", 'line 3: unknown key "name"'),
     ],
@@ -65,6 +69,11 @@ def test_what_is_wrong_with_a_set_is_said_with_its_line(tmp_path, text, said) ->
     with pytest.raises(UsageError) as caught:
         load_criteria(written(tmp_path, text))
     assert said in str(caught.value)
+
+
+def test_a_criterion_may_have_the_name_of_a_result_that_there_is_not(tmp_path) -> None:
+    text = "criteria:\n- name: overall\n  question: Is it?\n- tone\n"
+    assert [one.name for one in load_criteria(written(tmp_path, text))] == ["overall", "tone"]
 
 
 def test_a_set_says_its_own_scales_and_is_no_single_criterion(tmp_path) -> None:

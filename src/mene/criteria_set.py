@@ -27,6 +27,9 @@ from mene.library.load import CRITERIA, find
 from mene.library.yaml_file import place
 from mene.verdict import Verdict
 
+# Begins the columns of what a set comes to, as a criterion's name begins its own (``runs/wide.py``).
+WHOLE = "overall"
+
 # A criterion in any form: loaded, a name, a file, a question in words, or a mapping with the keys of a set's entry.
 AnyCriterion = Criterion | str | Mapping[str, Any]
 
@@ -80,10 +83,20 @@ class CriteriaSet:
 
     Attributes:
         rules: criterion name -> rule, for criteria whose weight is not 1 or that must be passed.
+
+    Raises:
+        UsageError: it has rules, and a criterion with the name of their result.
     """
 
     criteria: tuple[Criterion, ...]
     rules: Mapping[str, Rule] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.rules and any(criterion.name == WHOLE for criterion in self.criteria):
+            raise UsageError(
+                f"a criterion is called {WHOLE}, which is the name of what a set with weights or must_pass comes to; give it "
+                "another name (`name:` in its YAML)"
+            )
 
     def __iter__(self) -> Iterator[Criterion]:
         return iter(self.criteria)
@@ -158,7 +171,8 @@ def load_criteria(
         uses: fields that questions in words show beside the response; None: all.
 
     Raises:
-        UsageError: nothing is given, no such field, two criteria have the same name, or an error of ``load_criterion``.
+        UsageError: nothing is given, no such field, two criteria have the same name, one has the name of the set's result, or
+            an error of ``load_criterion``.
     """
     if isinstance(given, CriteriaSet):
         return given

@@ -134,12 +134,19 @@ def as_sample(given: Any, *, fields: Collection[str] = FIELDS, number: int | Non
 
 
 def each(samples: Any) -> Iterable[Any]:
-    """Return the items of a list, a stream or a data frame one by one; a single sample is the only item."""
+    """Return the items of a list, a stream or a data frame one by one; a single sample is the only item.
+
+    Raises:
+        UsageError: it is none of these, or two columns of the frame have the same name.
+    """
     if isinstance(samples, str | Mapping | Sample):
         return [samples]
     if hasattr(samples, "iter_rows"):  # polars
         return (row for part in samples.iter_slices(1024) for row in dicts(part))
     if hasattr(samples, "iloc") and hasattr(samples, "columns"):  # pandas
+        if not samples.columns.is_unique:
+            name = samples.columns[samples.columns.duplicated()][0]
+            raise UsageError(f'the frame: two columns are called "{name}"; rename one')
         short = [name for name, kind in samples.dtypes.items() if str(kind) == "float32"]
         written = samples.astype(dict.fromkeys(short, str)).astype(dict.fromkeys(short, float))
         return written.to_dict("records")

@@ -21,6 +21,8 @@ REFUSED = {
     (*TWO, "--price", "nano=1"): "--price nano=1: write it like",
     (*TWO, "--price", "base=1/2"): 'no judge "base" in this arena',
     (*TWO, "--weight", "nano=often"): "--weight nano=often",
+    (*TWO, "--price", "nano=1/2", "--price", "nano=3/4"): "--price: nano is given two values",
+    (*TWO, "--weight", "nano=1", "--weight", "nano=2"): "--weight: nano is given two values",
     (*TWO, "--criterion", "tone"): "name the file",
     (*TWO, "--samples", "rows.jsonl"): "say by which --criterion",
     (*TWO, "--samples", "rows.jsonl", "-c", "tone"): "rows.jsonl",

@@ -358,6 +358,7 @@ def test_bad_rows_are_named_and_the_exit_code_is_1(here, answered, tmp_path) -> 
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "--limit", "3", "--limit", "4"], "--limit is given 2 times"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-j", "nano", "-m", "critique"], "trained to give labels only"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-j", "nano", "--samples", "3"], "trained to give labels only"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "--map", "response=a", "--map", "response=q"], "--map: response is given two values; leave one"),
         (["report", "{tmp}/none.jsonl"], "cannot read"),
         (["criteria", "show", "tona"], 'did you mean "tone"'),
         (["pull", "gpt-4o-mini"], "runs on a server"),

@@ -151,12 +151,79 @@ def test_what_a_span_says_is_read(attributes) -> None:
     assert sample == Sample(id=f"{TRACE}-{SPAN}", instruction="Who?", response="A good man.")
 
 
+ASKED, LOOKS, FOUND = "What is the weather in Paris?", "Let me look that up.", "18"
+AT_WORK = {
+    "messages": {
+        "gen_ai.input.messages": json.dumps(
+            [{"role": "user", "parts": [{"type": "text", "content": ASKED}]},
+             {"role": "assistant", "parts": [{"type": "text", "content": LOOKS}, {"type": "tool_call", "name": "w", "arguments": {}}]},
+             {"role": "tool", "parts": [{"type": "tool_call_response", "response": FOUND}]}]
+        ),
+        "gen_ai.output.messages": json.dumps([{"role": "assistant", "parts": [{"type": "text", "content": "18 degrees."}]}]),
+    },
+    "numbered": {
+        "gen_ai.prompt.0.role": "user", "gen_ai.prompt.0.content": ASKED, "gen_ai.prompt.1.role": "assistant", "gen_ai.prompt.1.content": LOOKS,
+        "gen_ai.prompt.2.role": "tool", "gen_ai.prompt.2.content": FOUND, "gen_ai.completion.0.role": "assistant", "gen_ai.completion.0.content": "18 degrees.",
+    },
+    "openinference": {
+        "llm.input_messages.0.message.role": "user", "llm.input_messages.0.message.contents.0.message_content.text": ASKED,
+        "llm.input_messages.1.message.role": "assistant", "llm.input_messages.1.message.content": LOOKS,
+        "llm.input_messages.2.message.role": "tool", "llm.input_messages.2.message.content": FOUND,
+        "llm.output_messages.0.message.role": "assistant", "llm.output_messages.0.message.content": "18 degrees.",
+    },
+    "anthropic": {
+        "gen_ai.prompt.0.role": "user", "gen_ai.prompt.0.content": json.dumps([{"type": "text", "text": ASKED}]),
+        "gen_ai.prompt.1.role": "assistant", "gen_ai.prompt.1.content": LOOKS,
+        "gen_ai.prompt.2.role": "user", "gen_ai.prompt.2.content": json.dumps([{"type": "tool_result", "content": FOUND}]),
+        "gen_ai.completion.0.content": "18 degrees.",
+    },
+    "langchain": {
+        "input.value": json.dumps({"messages": [[{"type": "human", "content": ASKED}, {"type": "ai", "content": LOOKS}, {"type": "tool", "content": FOUND}]]}),
+        "output.value": json.dumps({"messages": [{"type": "human", "content": ASKED}, {"type": "ai", "content": "18 degrees."}, {"type": "human", "content": "Thanks."}]}),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("attributes", AT_WORK.values(), ids=AT_WORK)
+def test_the_instruction_is_the_users_and_the_response_the_models(attributes) -> None:
+    span = SimpleNamespace(attributes=attributes, get_span_context=lambda: None)
+    assert sample_of(span) == Sample(instruction=ASKED, response="18 degrees.")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["7", "true", "1.50", "{x", '["a", "b"'])
+def test_a_plain_text_stays_what_it_is(text) -> None:
+    said = {"input.value": text, "output.value": text}
+    span = SimpleNamespace(attributes=said, get_span_context=lambda: None)
+    assert sample_of(span) == Sample(instruction=text, response=text)  # type: ignore[arg-type]
+
+
+def test_what_no_user_said_is_no_instruction() -> None:
+    image = [{"role": "user", "content": "Who?"}, {"role": "user", "content": [{"type": "image"}]}]
+    for messages in ([{"role": "system", "content": "Be short."}], [{"role": "assistant", "content": "Hi."}], image):  # fmt: skip
+        said = {"gen_ai.input.messages": json.dumps(messages), "output.value": "A."}
+        span = SimpleNamespace(attributes=said, get_span_context=lambda: None)
+        assert sample_of(span).instruction is None  # type: ignore[arg-type, union-attr]
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["role", "content", "parts", "type", "text", "messages"]),
+            st.sampled_from(
+                [
+                    "role",
+                    "content",
+                    "parts",
+                    "type",
+                    "text",
+                    "messages",
+                    "from",
+                    "value",
+                    "kwargs",
+                    "lc",
+                ]
+            ),
             inner,
             max_size=4,
         )
@@ -174,6 +241,8 @@ JSON = st.recursive(
                 "gen_ai.completion.0.content",
                 "gen_ai.input.messages",
                 "input.value",
+                "gen_ai.prompt.0.role",
+                "gen_ai.prompt.0.content",
             ]
         ),
         JSON.map(json.dumps) | st.text(max_size=8),

@@ -190,6 +190,42 @@ def test_a_mark_judges_what_the_test_returns(project) -> None:
     assert "PytestReturnNotNone" not in result.stdout.str()
 
 
+def test_a_mark_without_a_criterion_selects_tests_and_judges_nothing(project) -> None:
+    project.makepyfile("""
+        import pytest
+        @pytest.mark.mene
+        class TestMarked:
+            def test_selected(self, judge):
+                judge("good", criterion="Is it polite?")
+
+            def test_returns(self):
+                return "bad"
+
+            @pytest.mark.mene("Is it polite?")
+            def test_judged(self):
+                return "good"
+
+        def test_marked_by_the_plugin(judge):
+            return judge("good", criterion="Is it polite?")
+    """)
+    result = run(project, "-m", "mene")
+    result.assert_outcomes(passed=3, failed=1, warnings=1)  # pytest warns of the last one itself
+    result.stdout.fnmatch_lines(["the test returns something to judge, but its mark names no *"])
+
+
+def test_a_judged_text_gives_no_command_to_github(project, monkeypatch) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    project.makepyfile("""
+        import pytest
+        @pytest.mark.mene("Is it polite?")
+        def test_bad():
+            return "bad\\n::error file=a.py::pwned"
+    """)
+    result = run(project)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*u003a:error file=a.py::pwned"])
+
+
 def test_an_awaited_test_is_judged_too(project) -> None:
     """Any plugin for async tests will do: the mark leaves the test a coroutine function."""
     project.makeconftest(

@@ -157,6 +157,14 @@ def test_a_set_with_weights_adds_what_it_comes_to(toy) -> None:
     assert same["overall_passed"].tolist() == passed
 
 
+def test_no_criterion_takes_the_place_of_what_the_set_comes_to() -> None:
+    verdicts = [said(1, "faithfulness"), said(1, "overall", "4", score=4.0)]
+    assert wide(verdicts, load_criteria("faithfulness"))["overall_score"].to_list() == [4.0]
+    rules = load_criteria([{"criterion": "faithfulness", "must_pass": True}])
+    with pytest.raises(UsageError, match="column overall_score of the set; leave one"):
+        wide(verdicts, rules)
+
+
 def test_what_is_no_frame_is_refused(toy) -> None:
     judge = Judge(PRESET, engine=toy)
     with pytest.raises(UsageError, match="DataFrame of pandas or polars, not a list"):
@@ -172,6 +180,14 @@ def test_a_frame_without_a_needed_column_is_refused_before_a_model_is_loaded(lib
     said = 'the frame: no column for "response", which tone needs; the columns are reply, context; rename a column'
     with pytest.raises(UsageError, match=said):
         mene.judge_frame(frame, ["tone"], "no/such-model.gguf")
+
+
+def test_a_frame_whose_columns_share_a_name_is_refused_before_a_model_is_loaded() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame([["It ships.", "No."]], columns=["response", "response"])
+    for given in (frame, frame.head(0)):
+        with pytest.raises(UsageError, match='two columns are called "response"; rename one'):
+            mene.judge_frame(given, ["tone"], "no/such-model.gguf")
 
 
 def test_a_frame_without_rows_gets_its_columns(toy) -> None:

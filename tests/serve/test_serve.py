@@ -140,6 +140,7 @@ def test_the_publishers_client_and_many_at_once_and_a_kill(tmp_path, small_model
         ),
         (["--tls-cert", "c.pem", "--tls-key", "c.pem"], "c.pem: no certificate with its key"),
         (["--alias", "x"], "write it like --alias"),
+        (["--alias", "x=nano", "--alias", "x=base"], "--alias: x is given two values"),
         (["--judge", "nanoo"], 'no judge "nanoo"; did you mean "nano"?'),
         (["--judge", "nano,nano"], "two judges have the same name"),
         (["--port", "1", "--host", "203.0.113.1", "--no-auth"], "cannot listen"),

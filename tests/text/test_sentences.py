@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import time
 from itertools import pairwise
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from mene.text import sentences
 from mene.text.sentences import pieces
 
 
@@ -130,3 +133,29 @@ def test_a_long_text_takes_time_by_its_length_alone() -> None:
         "«" * 99_999,
     ):
         assert len(pieces(text)) <= len(text)
+
+
+N = 12_000  # quadratic time would be 3 s and more, linear time is some ms
+LONG = [" ", "\t", "-", "- ", "-|", "| ", "|", " | -", "*", "**a", "_", "=", "# ", "> ", ">", "`", "~", "1. ", "(a) ", ". ", "a.", ".\"", "\n", "a\n", "- a\n", "1. a\n", "| a |\n", "» "]  # fmt: skip
+BEFORE = ["", "| a | b |\n", "| a | b |\n| -", "**"]
+
+
+@pytest.mark.parametrize("before", BEFORE)
+def test_the_time_grows_with_the_text_and_no_faster(before: str) -> None:
+    patterns = [one for one in vars(sentences).values() if isinstance(one, re.Pattern)]
+    for unit in LONG:
+        for after in ("", "x|\n| 1 | 2 |"):
+            text = before + unit * N + after
+            start = time.process_time()
+            pieces(text)
+            for line in (text, *text.split("\n")[:3]):
+                for pattern in patterns:
+                    pattern.match(line)
+            assert time.process_time() - start < 1.5, (unit, after)
+
+
+@given(st.text(" \t|:-x", max_size=12))
+@example("| --- | :-: |")
+def test_a_rule_of_a_table_is_what_it_was(line: str) -> None:
+    old = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
+    assert bool(old.match(line)) == bool(sentences.RULE.match(line))

@@ -16,6 +16,7 @@ from mene.bench.leaderboard.results import figure_of, read_results
 from mene.bench.sets import all_sets
 from mene.cli.console import say
 from mene.cli.opening import parts
+from mene.cli.options import once_each
 from mene.criterion import load_criterion
 from mene.errors import UsageError, nearest
 from mene.judge.open import fetch
@@ -143,24 +144,27 @@ def samples_of(file: str | None, criterion: str | None, licence: str) -> Samples
 
 def prices_of(given: list[str] | None, names: list[str]) -> dict[str, Price]:
     """Return judge -> price, from ``--price``."""
-    found = dict(Price.parse(text) for text in given or ())
+    found = once_each("--price", (Price.parse(text) for text in given or ()))
     _known("--price", found, names)
     return found
 
 
 def weights_of(given: list[str] | None, names: list[str]) -> dict[str, float]:
     """Return judge -> how often it is drawn, from ``--weight``."""
-    found = {}
-    for text in given or ():
-        name, _, said = text.rpartition("=")
-        try:
-            found[name] = float(said)
-        except ValueError:
-            raise UsageError(f"--weight {text}: write it like --weight nano=2") from None
-        if not 0 <= found[name] <= 1000:
-            raise UsageError(f"--weight {text}: a weight is from 0 (never drawn) to 1000")
+    found = once_each("--weight", map(_weight, given or ()))
     _known("--weight", found, names)
     return found
+
+
+def _weight(text: str) -> tuple[str, float]:
+    name, _, said = text.rpartition("=")
+    try:
+        weight = float(said)
+    except ValueError:
+        raise UsageError(f"--weight {text}: write it like --weight nano=2") from None
+    if not 0 <= weight <= 1000:
+        raise UsageError(f"--weight {text}: a weight is from 0 (never drawn) to 1000")
+    return name, weight
 
 
 def _known(option: str, found: Mapping[str, Any], names: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The terminal: all functions that print. All text passes through ``visible``."""
+"""The terminal: all functions that print. All text passes through ``visible``, and on GitHub through ``harmless``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from rich.console import Console
 from rich.errors import MarkupError
@@ -16,6 +16,7 @@ from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextCol
 from rich.text import Text
 
 from mene.cli.plain_progress import PlainProgress
+from mene.text.commands import Harmless, harmless, is_read
 from mene.text.visible import to_stderr, visible
 
 READER_GONE = 141  # a shell's exit code for a program whose pipe was closed (128 + SIGPIPE)
@@ -35,6 +36,16 @@ class Screen(Console):
         self, *, stderr: bool = False, quiet: bool = False, width: int | None = None
     ) -> None:
         super().__init__(stderr=stderr, quiet=quiet, width=width, highlight=False, emoji=False)
+
+    @property
+    def file(self) -> IO[str]:
+        """See ``Console``. Lines are known only after wrapping, so what is written is made harmless here."""
+        stream = super().file
+        return cast("IO[str]", Harmless(stream)) if is_read() else stream
+
+    @file.setter
+    def file(self, stream: IO[str]) -> None:
+        self._file = stream
 
     def render_str(self, text: str, **how: Any) -> Text:  # type: ignore[override]
         """See ``Console``; strings in tables and titles come here too."""
@@ -60,10 +71,10 @@ def many(count: int, thing: str) -> str:
 
 
 def say(message: object) -> None:
-    """Print one line on standard error, even if the message has several."""
+    """Print one line on standard error, even if the message has several. It begins with mene's own words."""
     line = " ".join(str(message).splitlines())
     with suppress(BrokenPipeError):
-        to_stderr(line)
+        to_stderr(line, ours=True)
 
 
 def warner(console: Console) -> Callable[[str], None]:
@@ -76,10 +87,14 @@ def note(console: Console, text: object) -> None:
     console.print(plain(text), style="yellow", soft_wrap=not console.is_terminal)
 
 
-def show(text: object) -> None:
-    """Print lines on standard output."""
+def show(text: object, *, ours: bool = True) -> None:
+    """Print lines on standard output.
+
+    Args:
+        ours: they begin with mene's own words; see ``harmless``.
+    """
     try:
-        print(visible(text, lines=True))
+        print(harmless(visible(text, lines=True), ours=ours))
     except BrokenPipeError:
         let_go(sys.stdout)
 
@@ -90,13 +105,14 @@ def show_json(value: Any, indent: int | None = None) -> None:
 
 
 def hand_on(line: str) -> None:
-    """Print a line of JSON for the next program, without buffering.
+    """Print a line of JSON, or of another table, for the next program, without buffering.
 
     Raises:
         ReaderGone: the next program has ended.
     """
     try:
-        sys.stdout.write(visible(line) + "\n")
+        line = visible(line)
+        sys.stdout.write((harmless(line) if line.startswith("{") else line) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         let_go(sys.stdout)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import typer
 
 from mene.errors import UsageError, nearest
 from mene.judge.settings import Options
 from mene.values.fields import ALIASES
+
+Value = TypeVar("Value")
 
 File = Annotated[
     str,
@@ -145,10 +148,11 @@ class RowsOptions:
 
 def columns_of(pairs: list[str] | None) -> dict[str, str]:
     """Return field -> column from ``--map``.
+
     Raises:
-        UsageError: it is not written ``FIELD=COLUMN``, or there is no such field.
+        UsageError: it is not written ``FIELD=COLUMN``, there is no such field, or a field is given two columns.
     """
-    names = {}
+    given: list[tuple[str, str]] = []
     for pair in pairs or []:
         field, equals, column = pair.partition("=")
         if not equals or not column:
@@ -157,8 +161,21 @@ def columns_of(pairs: list[str] | None) -> dict[str, str]:
             raise UsageError(
                 f'--map {pair}: no sample field "{field}"{nearest(field, ALIASES)}; the fields are {", ".join(ALIASES)}'
             )
-        names[field] = column
-    return names
+        given.append((field, column))
+    return once_each("--map", given)
+
+
+def once_each(option: str, given: Iterable[tuple[str, Value]]) -> dict[str, Value]:
+    """Return name -> value of a repeatable option ``NAME=VALUE``.
+
+    Raises:
+        UsageError: a name is given two values, of which only the last would count.
+    """
+    found: dict[str, Value] = {}
+    for name, value in given:
+        if found.setdefault(name, value) != value:
+            raise UsageError(f"{option}: {name} is given two values; leave one of them out")
+    return found
 
 
 def settings_of(options: object, **more: Any) -> Options:

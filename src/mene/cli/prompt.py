@@ -43,7 +43,7 @@ def prompt(options: PromptOptions) -> None:
     settings = settings_of(options, concurrency=1)
     with open_one(judge_named(options.judge), settings) as judge:
         text, tokens = judge.prompt(row.sample, criterion)
-    show(text)
+    show(text, ours=False)
     say(f"- {row.where}: {tokens if tokens is not None else 'unknown number of'} tokens")
     found = comparison_for(criterion, judge.compare)
     if found.name != "together":

@@ -18,7 +18,7 @@ from mene.cli.listening import (
     need_packages,
     run,
 )
-from mene.cli.options import JudgesOption
+from mene.cli.options import JudgesOption, once_each
 from mene.cli.server_options import (
     HostOption,
     LogRequestsOption,
@@ -123,7 +123,7 @@ def serve(options: ServeOptions) -> None:
         _check_cache(options.cache)
     keys = Keys.read(options.api_key) if options.api_key is not None else None
     presets = presets_of(options.judge)
-    names = dict(_alias(pair) for pair in options.alias or ())
+    names = once_each("--alias", map(_alias, options.alias or ()))
     body = int(options.max_body * 1e6)
     listening = listen(options.host, options.port)
     bring(presets)

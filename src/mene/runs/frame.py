@@ -43,7 +43,8 @@ def judge_frame(
         settings: of a judge that is opened here; see ``Judge``.
 
     Raises:
-        UsageError: it is not a frame, it has no column for what a criterion needs, or an error of ``Judge`` or ``load_criteria``.
+        UsageError: it is not a frame, two of its columns have the same name, it has no column for what a criterion needs, or an
+            error of ``Judge`` or ``load_criteria``.
     """
     chosen = load_criteria(criteria)
     is_polars, is_pandas = hasattr(frame, "iter_rows"), hasattr(frame, "iloc")

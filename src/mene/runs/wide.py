@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from mene.criteria_set import CriteriaSet
+from mene.criteria_set import WHOLE, CriteriaSet
 from mene.errors import UsageError, nearest
 from mene.verdict import Verdict
 
@@ -22,7 +22,7 @@ LONG = (
     "row", "id", "criterion", "question", "section", "judge", "label", "score", "confidence", "probabilities", "critique",
     "error", "abstained",
 )  # fmt: skip
-OVERALL = {"score": "overall_score", "passed": "overall_passed"}
+OVERALL = {"score": f"{WHOLE}_score", "passed": f"{WHOLE}_passed"}
 
 # The verdicts of one judge on one sample, by criterion (or section).
 Line = dict[str, Verdict]
@@ -36,6 +36,9 @@ def wide(verdicts: Iterable[Verdict], criteria: CriteriaSet | None = None) -> po
     Args:
         verdicts: of a ledger.
         criteria: if it has weights or ``must_pass``, adds ``overall_score`` (0 to 1) and ``overall_passed``.
+
+    Raises:
+        UsageError: a criterion that is not of the set has the name of the set's result.
     """
     lines: dict[tuple[int | None, str, str], dict[str, Line]] = {}  # content -> line
     scopes: dict[str, None] = {}
@@ -56,7 +59,12 @@ def wide(verdicts: Iterable[Verdict], criteria: CriteriaSet | None = None) -> po
         **cells([line for _, line in found], scopes),
     }
     if criteria is not None:
-        columns |= overall([line for _, line in found], criteria)
+        sums = overall([line for _, line in found], criteria)
+        if WHOLE in scopes and sums:
+            raise UsageError(
+                f"the verdicts by {WHOLE} would have the column {OVERALL['score']} of the set; leave one of the two out"
+            )
+        columns |= sums
     return _frame(columns)
 
 

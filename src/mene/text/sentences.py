@@ -36,7 +36,8 @@ HEADING = re.compile(
 )
 QUOTED = re.compile(r"[ \t]*(?:>[ \t]?)+")
 ROW = re.compile(r"[ \t]*\|.*\|[ \t]*$")
-RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
+# Blanks that two parts of a pattern could share out between them would take quadratic time: each run has one part.
+RULE = re.compile(r"[ \t]*(?:\|[ \t]*)?:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*(?:\|[ \t]*)?$")
 FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
 FRENCH = re.compile(r"\s»")
 FOLLOWING = re.compile(r"[\s\"'“„«‚‹(\[*_¿¡]{0,20}(.)")

@@ -13,6 +13,8 @@ import re
 import sys
 import textwrap
 
+from mene.text.commands import harmless
+
 SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 # Control characters (C0, C1), format characters (bidi, tags, zero width; but not the two joiners needed for Persian, Indic
 # scripts and emoji), line separators, lone surrogates.
@@ -59,10 +61,14 @@ def _write_out(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("visible", _write_out)
 
 
-def to_stderr(text: object) -> None:
-    """Write to standard error; if it is closed, drop the text rather than mix it with results."""
+def to_stderr(text: object, *, ours: bool = False) -> None:
+    """Write to standard error; if it is closed, drop the text rather than mix it with results.
+
+    Args:
+        ours: see ``harmless``.
+    """
     if sys.stderr is not None:
-        print(_wrapped(visible(text)), file=sys.stderr)
+        print(_wrapped(harmless(visible(text), ours=ours)), file=sys.stderr)
 
 
 def _wrapped(line: str) -> str:

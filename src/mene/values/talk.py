@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mene.values.one_turn import one_line, speakers_name
 from mene.values.plain import plain
 
 SPEAKERS = ("user", "human", "assistant", "ai", "system", "developer", "tool", "function")
@@ -72,9 +73,10 @@ def speaker(message: Mapping[str, Any]) -> str:
     name, says = message.get("name"), role(message)
     if says == "tool" and not isinstance(name, str):
         name = message.get("function")  # Inspect's
-    who = says.capitalize()
-    named = isinstance(name, str) and name and (is_message(message) or says == "tool")
-    return f"{who} ({name})" if named else who
+    who = one_line(says.capitalize())
+    if isinstance(name, str) and name and (is_message(message) or says == "tool"):
+        return f"{who} ({speakers_name(name)})"
+    return who
 
 
 def bare(value: Any) -> Any:
@@ -107,7 +109,7 @@ def _sharegpt(value: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         call = json.loads(call) if isinstance(call, str) else call
     except (ValueError, RecursionError):
-        return {"role": "assistant", "content": f"[calls {value['value']}]"}
+        return {"role": "assistant", "content": one_line(f"[calls {value['value']}]")}
     return {"role": "assistant", "content": None, "tool_calls": call if isinstance(call, list) else [call]}  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from mene.errors import SampleError
 from mene.text.fence import fence
 from mene.values.listed import listed
+from mene.values.one_turn import call_words, one_turn
 from mene.values.plain import plain
 from mene.values.talk import (
     CALLS,
@@ -169,14 +170,19 @@ def _transcript(messages: Sequence[Mapping[str, Any]], field: str, level: int) -
     spoken = [(m, text or "") for m, text in said if text or kind_of(m) not in REASONING]
     if len(spoken) == 1 and role(spoken[0][0]) in ("user", "assistant"):
         return spoken[0][1]
-    return "\n\n".join(_turn(m, text) for m, text in spoken)
+    roles = {role(m) for m, _ in spoken}
+    return "\n\n".join(_turn(m, text, roles) for m, text in spoken)
 
 
-def _turn(message: Mapping[str, Any], text: str) -> str:
-    """Return a turn with its speaker. A result of several lines is fenced, so that none of them looks like a turn."""
+def _turn(message: Mapping[str, Any], text: str, roles: set[str]) -> str:
+    """Return a turn with its speaker; none of its lines looks like another turn. A result of several lines is fenced.
+
+    Args:
+        roles: of the transcript.
+    """
     if role(message) == "tool" and len(text.splitlines()) > 1:
         return f"{speaker(message)}:\n{fence(text)}"
-    return f"{speaker(message)}: {text}"
+    return f"{speaker(message)}: {one_turn(text, roles)}"
 
 
 def _object(value: Mapping[str, Any], field: str, level: int) -> str | None:
@@ -231,8 +237,9 @@ def _call(call: Mapping[str, Any], field: str) -> str:
         try:
             given = json.loads(given)
         except (ValueError, RecursionError):
-            return f"[calls {name}({given})]"
-    return f"[calls {name}({_json(given, field)})]"
+            # Written by the model as it likes, so possibly with another call in it.
+            return call_words(name, _json(given, field) if "[calls " in given else given)
+    return call_words(name, _json(given, field))
 
 
 def _document(text: str | None, beside: Mapping[str, Any], field: str) -> str | None:

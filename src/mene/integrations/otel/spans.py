@@ -20,6 +20,8 @@ from mene.events import Events, Warn, on_stderr
 from mene.integrations.ask import criterion_of
 from mene.integrations.need import need
 from mene.integrations.otel.events import record
+from mene.values.listed import messages_of
+from mene.values.talk import RESULTS, SPEAKERS, TEXT_PARTS, bare, is_turn, kind_of, role
 
 if TYPE_CHECKING:
     from opentelemetry._logs import LoggerProvider
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
 TOGETHER = 16  # maximum number of spans judged in one batch
+# Attributes, newest convention first.
+_ANSWERS = ("gen_ai.output.messages", "gen_ai.completion", "llm.output_messages", "output.value")
+_QUESTIONS = ("gen_ai.input.messages", "gen_ai.prompt", "llm.input_messages", "input.value")
+_RESULTS = (*RESULTS, "tool_call_response")
 
 
 class JudgeSpans:
@@ -163,28 +169,12 @@ def sample_of(span: ReadableSpan) -> Sample | None:
 
     Supported are the conventions of OpenTelemetry (``gen_ai.input.messages``, ``gen_ai.output.messages``, and the older
     ``gen_ai.prompt.0.content``), OpenInference (``input.value``, ``output.value``, documents) and plain texts. The instruction
-    is
-    the user's last message.
+    is the user's last message. The response is what this call of the model wrote: its earlier turns have spans of their own.
     """
     said = span.attributes or {}
-    response = _text(
-        said,
-        "gen_ai.output.messages",
-        "gen_ai.completion",
-        "llm.output_messages",
-        "output.value",
-        last=True,
-    )
+    response = _text(said, _ANSWERS, _of_assistant)
     if not response:
         return None
-    instruction = _text(
-        said,
-        "gen_ai.input.messages",
-        "gen_ai.prompt",
-        "llm.input_messages",
-        "input.value",
-        last=True,
-    )
     documents = [
         text for name, text in _numbered(said, "retrieval.documents") if name.endswith("content")
     ]
@@ -193,24 +183,14 @@ def sample_of(span: ReadableSpan) -> Sample | None:
     name = f"{own.trace_id:032x}-{own.span_id:016x}" if own else ""
     return Sample(
         id=name,
-        instruction=instruction or None,
+        instruction=_text(said, _QUESTIONS, _of_user) or None,
         response=response,
         context=None if context is None else str(context),
     )
 
 
-def _text(said: Mapping[str, Any], *names: str, last: bool) -> str:
-    for name in names:
-        if (value := said.get(name)) is not None and (text := _of_messages(value)):
-            return text
-        numbered = [text for key, text in _numbered(said, name) if key.endswith("content")]
-        if numbered:
-            return numbered[-1]
-    return ""
-
-
 def _numbered(said: Mapping[str, Any], name: str) -> list[tuple[str, str]]:
-    """Attributes ``NAME.0.…content``, in their order."""
+    """Attributes ``NAME.0.…``, in their order."""
     found = [
         (int(match[1]), key, value)
         for key, value in said.items()
@@ -219,38 +199,102 @@ def _numbered(said: Mapping[str, Any], name: str) -> list[tuple[str, str]]:
     return [(key, value) for _, key, value in sorted(found)]
 
 
-def _of_messages(value: Any) -> str:
-    """The text of the last message; of plain text that text itself."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return value
-        if not isinstance(value, list | dict):
-            return str(value)
-    messages = value.get("messages", [value]) if isinstance(value, dict) else list(value)
-    if not isinstance(messages, list | tuple):
-        messages = [messages]
-    for message in reversed(messages):
-        if isinstance(message, str):
-            return message
-        if isinstance(message, Mapping) and (text := _of_message(message)):
+def _text(said: Mapping[str, Any], names: Iterable[str], last: Callable[[list[Any]], str]) -> str:
+    """Return what ``last`` finds in the messages of the first of these attributes that has any text."""
+    for name in names:
+        if text := last(_messages(said.get(name))) or last(_numbered_messages(said, name)):
             return text
     return ""
 
 
-def _of_message(message: Mapping[str, Any]) -> str:
-    if message.get("role") in ("system", "developer", "tool"):
-        return ""
+def _of_user(messages: list[Any]) -> str:
+    """Return the user's last message. Anthropic's tool results, in a user's turn, are none."""
+    for message in reversed(messages):
+        if isinstance(message, str):
+            return message
+        if _who(message) in ("", "user") and not _is_result(message):
+            return _of_message(message)
+    return ""
+
+
+def _of_assistant(messages: list[Any]) -> str:
+    """Return the model's last text."""
+    for message in reversed(messages):
+        if isinstance(message, str):
+            return message
+        others = ("user", "system", "developer", "tool")
+        if _who(message) not in others and (text := _of_message(message)):
+            return text
+    return ""
+
+
+def _messages(value: Any) -> list[Any]:
+    """Return messages, or texts; a plain text is one of them."""
+    if isinstance(value, str):
+        try:
+            found = json.loads(value)
+        except (ValueError, RecursionError):
+            return [value]
+        if found is None:
+            return []
+        if not isinstance(found, list | dict):  # a number that somebody wrote, or a text in quotes
+            return [found if isinstance(found, str) else value]
+        value = found
+    if isinstance(value, Mapping):
+        value = value.get("messages", [value])
+    while isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
+        [value] = value  # LangChain writes batches of one
+    found = map(bare, value if isinstance(value, list | tuple) else [value])
+    return [one for one in found if isinstance(one, str | Mapping)]
+
+
+def _numbered_messages(said: Mapping[str, Any], name: str) -> list[Any]:
+    """Return the messages of attributes ``NAME.0.role``, ``NAME.0.content``, or of OpenInference's ``NAME.0.message.…``."""
+    found: dict[str, dict[str, Any]] = {}
+    for key, value in _numbered(said, name):
+        number, _, what = key.removeprefix(f"{name}.").partition(".")
+        message = found.setdefault(number, {})
+        what = what.removeprefix("message.")
+        if what in ("role", "content"):
+            message[what] = value
+        elif re.fullmatch(r"contents\.\d+\.message_content\.text", what):
+            message.setdefault("content", []).append({"type": "text", "text": value})
+    return list(found.values())
+
+
+def _who(message: Mapping[str, Any]) -> str:
+    """Return the role that a message states; empty without one."""
+    return role(message) if message.get("role") or kind_of(message) in SPEAKERS else ""
+
+
+def _parts(message: Mapping[str, Any]) -> list[Mapping[str, Any]] | str:
+    """Return a message's parts, or its text. OpenLLMetry writes parts as JSON."""
     content = message.get("parts", message.get("content", ""))
     if isinstance(content, str):
+        found = messages_of(content) if content.startswith("[") else []
+        content = found if found and all(map(_is_part, found)) else content
+    if isinstance(content, str):
         return content
-    parts = (
-        [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
-    )
+    return [one for one in content if isinstance(one, Mapping)] if isinstance(content, list) else []
+
+
+def _is_part(value: Any) -> bool:
+    return is_turn(value) or (isinstance(value, Mapping) and kind_of(value) in _RESULTS)
+
+
+def _is_result(message: Mapping[str, Any]) -> bool:
+    parts = _parts(message)
+    return bool(parts) and not isinstance(parts, str) and all(kind_of(p) in _RESULTS for p in parts)
+
+
+def _of_message(message: Mapping[str, Any]) -> str:
+    """Return the text of a message."""
+    parts = _parts(message)
+    if isinstance(parts, str):
+        return parts
     texts = (
         part.get("content", part.get("text"))
         for part in parts
-        if part.get("type", "text") == "text"
+        if part.get("type", "text") in TEXT_PARTS
     )
     return "\n".join(text for text in texts if isinstance(text, str))

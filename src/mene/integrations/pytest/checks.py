@@ -11,6 +11,7 @@ from mene import Criterion, Sample, Verdict
 from mene.criterion import load_criterion
 from mene.errors import UsageError
 from mene.integrations.grade import fails, grade, no_label
+from mene.text.commands import harmless
 from mene.text.visible import visible
 
 Kind = Literal["holds", "lacks", "meets"]
@@ -154,13 +155,13 @@ def line_of(check: Check | None, verdict: Verdict, width: int = 0) -> str:
     """
     name = visible(check.name if check else verdict.question or verdict.criterion)
     if verdict.label is None:
-        return f"{name:<{width}}  {visible(no_label(verdict))}"
+        return harmless(f"{name:<{width}}  {visible(no_label(verdict))}")
     each = "  ".join(f"{visible(x)} {p:.2f}" for x, p in (verdict.probabilities or {}).items())
     score = f"score {verdict.score:.2f}" if verdict.score is not None else ""
     sure = "; ".join(filter(None, (each, score)))
     sure = f"  ({sure})" if sure else ""
     wanted = f"  wants {check.wanted}" if check and not check.passes(verdict) else ""
-    return f"{name:<{width}}  {visible(verdict.label)}{sure}{wanted}"
+    return harmless(f"{name:<{width}}  {visible(verdict.label)}{sure}{wanted}")
 
 
 def failure(done: Sequence[tuple[Sample, Check, Verdict]]) -> str:
@@ -188,7 +189,7 @@ def failure(done: Sequence[tuple[Sample, Check, Verdict]]) -> str:
         for field in dict.fromkeys(field for check, _ in own for field in check.criterion.shown):
             if (text := getattr(sample, field)) is not None:
                 lines += _field(field, text)
-    return "\n".join(lines)
+    return harmless("\n".join(lines))
 
 
 def _field(name: str, text: str) -> list[str]:

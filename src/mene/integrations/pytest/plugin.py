@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 
 USING = ("judge", "expect")
+OURS = pytest.StashKey[bool]()  # the mark of a test is ours, not its author's
+UNNAMED = (
+    "the test returns something to judge, but its mark names no criterion; write @pytest.mark.mene(criterion), "
+    "or return nothing"
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -59,6 +64,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         used = [name for name in USING if name in getattr(item, "fixturenames", ())]
         if used and item.get_closest_marker("mene") is None and _is_ours(item, used):
             item.add_marker("mene")
+            item.stash[OURS] = True
 
 
 def _is_ours(item: pytest.Item, names: Iterable[str]) -> bool:
@@ -103,9 +109,10 @@ def expect(request: pytest.FixtureRequest) -> Expect:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Judge what a marked test returns."""
-    marks = [mark for mark in item.iter_markers("mene") if mark.args or mark.kwargs]
-    if not marks or not isinstance(item, pytest.Function):
+    """Judge what a marked test returns. A mark without a criterion only selects tests (``-m``): they return nothing."""
+    there = [] if item.stash.get(OURS, False) else list(item.iter_markers("mene"))
+    marks = [mark for mark in there if mark.args or mark.kwargs]
+    if not there or not isinstance(item, pytest.Function):
         return (yield)
     returned: list[Any] = []
     item.obj, original = _noting(item.obj, returned), item.obj
@@ -113,6 +120,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         result = yield
     finally:
         item.obj = original
+    if not marks:
+        if any(one is not None for one in returned):
+            pytest.fail(UNNAMED, pytrace=False)
+        return result
     from mene.integrations.pytest.asking import judged_marks
 
     wrong = judged_marks(item, marks, returned)
