@@ -408,6 +408,7 @@ def test_a_judge_that_may_decide_all_rows_is_not_given_a_threshold_of_nothing() 
     assert "may decide all rows alone, however sure it is: 36 rows, none of them wrong." in text
     text = words(Wanted(0.6, precision=0.7, label="Yes"), gold, said)
     assert "Yes is given to every row, however small its probability; chosen on 60" in text
+    assert "Yes is also given where another label is likelier" in text
     for text in (p_text(1e-7), p_text(1 - 1e-7)):
         assert float(text) not in (0, 1)
     assert (p_text(0.0), p_text(0.5), p_text(1.0)) == ("0.000", "0.500", "1.000")

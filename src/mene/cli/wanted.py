@@ -47,6 +47,11 @@ def wanted_lines(wanted: Wanted, reached: Reached) -> Iterator[str]:
     else:
         given = "to every row, however small its probability"
     yield f"{at.label} is given {given}; chosen on {_rows(at.rows, 'independent ')}."
+    if wanted.precision is not None and at.at < 1 / len(reached.calibration.labels):
+        yield (
+            f"So {at.label} is also given where another label is likelier: the judge is precise enough by itself. Ask for a "
+            "higher --precision if it should be stricter."
+        )
     what = "precision" if wanted.precision is not None else "recall"
     value = wanted.precision or wanted.recall or 0.0
     yield f"Promised: {sure}, its {what} is {value:g} or more, {ASSUMES}."
