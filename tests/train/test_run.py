@@ -356,6 +356,13 @@ def test_another_recipe_or_other_data_is_refused(
         (changed / name).write_text((data / name).read_text() * 2)
     with pytest.raises(UsageError, match="another data"):
         train(recipe_of(pairs=6), changed, output, device="cpu")
+    # A store of checkpoints would refill an empty folder with the other run: it is refused before anything is copied.
+    empty = tmp_path / "empty"
+    with pytest.raises(
+        UsageError, match="checkpoints of a run with another recipe; give another --checkpoints"
+    ):
+        train(recipe_of(pairs=7), data, empty, device="cpu", store=str(output))
+    assert not empty.exists()
 
 
 def test_a_loss_that_breaks_stops_the_run_and_keeps_the_batch(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,18 @@ def test_a_checkpoint_that_was_cut_short_is_not_brought(tmp_path, store) -> None
     ).joinpath("checkpoint-9/trainer_state.json").unlink()
     assert bring(tmp_path / "there", store) == "checkpoint-5"
     assert bring(tmp_path / "other", f"{store}-of-nobody") is None
+
+
+def test_several_processes_of_a_machine_restore_once(tmp_path, store) -> None:
+    send(run_in(tmp_path / "here", 5), "checkpoint-5", store)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: bring(tmp_path / "there", store), range(4)))
+    assert sorted(found, key=str) == [None, None, None, "checkpoint-5"]
+
+
+def test_a_checkpoint_that_was_just_sent_stays(tmp_path, store) -> None:
+    here = run_in(tmp_path / "here", 5, 10, 20)
+    for step in (10, 20, 5):
+        send(here, f"checkpoint-{step}", store)
+    there = {name.partition("/")[0] for name in files_under(store)} - {*BESIDE}
+    assert there == {"checkpoint-5", "checkpoint-10", "checkpoint-20"}

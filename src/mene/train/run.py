@@ -27,7 +27,7 @@ from mene.engines.transformers.loaded import Loaded
 from mene.errors import UsageError
 from mene.events import Events, begin_work, on_stderr
 from mene.recipe import Recipe
-from mene.runs.parts.storage import make_folder
+from mene.runs.parts.storage import joined, make_folder, read_bytes
 from mene.train.adapter import start_of, weights_of
 from mene.train.examples import Example, Pack, example, packed, sample
 from mene.train.forward import Model, Read, is_flexible, reference_logps, tensors
@@ -75,6 +75,7 @@ def train(
     warnings.filterwarnings("ignore", message="Could not find a config file")
     if store is not None:
         make_folder(store)  # fails now rather than at the first checkpoint
+        _check_store(inputs_of(recipe, data), store)
         bring(output, store)
     begin(recipe, data, output)
     loaded = open_model(recipe, device)
@@ -132,26 +133,53 @@ def begin(recipe: Recipe, data: Path, output: Path) -> None:
     Raises:
         UsageError: data are missing, or the folder holds a run with another recipe or other data.
     """
-    settings = recipe.model_dump(mode="json")
-    sums = {n: _sum(data / n) for n in ("train.jsonl", "dev.jsonl")}
-    if recipe.adapter is not None and recipe.adapter.start:
-        sums["start"] = _sum(weights_of(start_of(recipe.adapter.start)))
-    found = {"recipe": settings, "data": sums}
+    found = inputs_of(recipe, data)
     try:
         output.mkdir(parents=True, exist_ok=True)
         before = output / "run.json"
-        if before.exists():
-            known = _known(json.loads(before.read_text("utf-8")))
-            for what in ("recipe", "data"):
-                if known.get(what) != found[what]:
-                    raise UsageError(
-                        f"{output}: holds a run with another {what}; give another --output, or delete the folder "
-                        "to start again"
-                    )
+        if before.exists() and (other := _other(found, before.read_bytes())):
+            raise UsageError(
+                f"{output}: holds a run with another {other}; give another --output, or delete the folder to start again"
+            )
         before.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-        (output / "recipe.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
+        said = yaml.safe_dump(found["recipe"], sort_keys=False)
+        (output / "recipe.yaml").write_text(said, "utf-8")
     except OSError as error:
         raise UsageError(f"{output}: cannot write here: {error.strerror}; use --output") from None
+
+
+def inputs_of(recipe: Recipe, data: Path) -> dict[str, Any]:
+    """Return what a run depends on: its recipe, and the hashes of its data.
+
+    Raises:
+        UsageError: data are missing.
+    """
+    sums = {n: _sum(data / n) for n in ("train.jsonl", "dev.jsonl")}
+    if recipe.adapter is not None and recipe.adapter.start:
+        sums["start"] = _sum(weights_of(start_of(recipe.adapter.start)))
+    return {"recipe": recipe.model_dump(mode="json"), "data": sums}
+
+
+def _check_store(found: dict[str, Any], store: str) -> None:
+    """Check that a store of checkpoints is empty or holds this run's: another one's would be restored and removed.
+
+    Raises:
+        UsageError: it holds another run.
+    """
+    before = read_bytes(joined(store, "run.json"))
+    if before is not None and (other := _other(found, before)):
+        raise UsageError(
+            f"{store}: holds the checkpoints of a run with another {other}; give another --checkpoints, or empty that place"
+        )
+
+
+def _other(found: dict[str, Any], before: bytes) -> str:
+    """Return what is other in the recorded inputs of a run, ``recipe`` or ``data``; empty if nothing is."""
+    try:
+        known = _known(json.loads(before))
+    except ValueError:
+        known = {}
+    return next((what for what in ("recipe", "data") if known.get(what) != found[what]), "")
 
 
 def _known(begun: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from transformers import TrainerCallback
 
 from mene.runs.parts.storage import fetch_file, files_under, joined, remove, send_file
@@ -48,11 +49,11 @@ def send(output: Path, checkpoint: str, store: str) -> None:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     for path in sorted(files, key=lambda path: path.name == LAST):
         send_file(path, joined(store, f"{checkpoint}/{path.relative_to(folder).as_posix()}"))
-    there = files_under(store)
-    steps = sorted({step for name in there if (step := _step(name)) is not None})
+    there, now = files_under(store), _step(checkpoint) or 0
+    # Not later ones, which a run that was taken up again at an earlier step has left.
+    steps = sorted({step for name in there if (step := _step(name)) is not None and step <= now})
     for name in there:
-        step = _step(name)
-        if step is not None and step in steps[:-KEPT]:
+        if _step(name) in steps[:-KEPT]:
             remove(joined(store, name))
 
 
@@ -62,6 +63,14 @@ def bring(output: Path, store: str) -> str | None:
     Raises:
         UsageError: the store cannot be read.
     """
+    output.mkdir(parents=True, exist_ok=True)
+    with FileLock(
+        output / ".restoring.lock"
+    ):  # one process of a machine restores, the others wait for it
+        return _bring(output, store)
+
+
+def _bring(output: Path, store: str) -> str | None:
     if (output / "run.json").exists():
         return None
     there = files_under(store)
