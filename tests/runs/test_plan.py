@@ -86,6 +86,9 @@ def test_an_api_costs_its_tokens() -> None:
     assert way.hours is None
     assert way.dollars is not None
     assert way.dollars.value == pytest.approx(600 * api.read + api.written)
+    three = by_api(MEASURED, 1_000_000, "m", api, criteria=3)
+    assert three.dollars is not None
+    assert three.dollars.value == pytest.approx(600 * api.read + 3 * api.written)
 
 
 def test_the_cheapest_judge_is_one_that_surely_agrees() -> None:
@@ -101,6 +104,12 @@ def test_the_cheapest_judge_is_one_that_surely_agrees() -> None:
     assert each["nano"].hours < each["base"].hours / 5
     assert choices(MEASURED, 1, "base", ["faithfulness"], None, PRICES)[0].judge == "nano"
     assert choices(MEASURED, 1, "base", ["faithfulness", "tone"], 0.5, PRICES) == []
+    own = choices(MEASURED, 7200, "mine", ["faithfulness"], 0.65, PRICES)  # of unknown size
+    assert [(one.judge, one.hours) for one in own] == [
+        ("small", None),
+        ("base", None),
+        ("nano", None),
+    ]
 
 
 def test_figures_are_the_users_to_change(tmp_path) -> None:

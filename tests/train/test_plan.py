@@ -353,3 +353,11 @@ def test_planning_needs_no_torch():
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "one epoch" in done.stdout
+
+
+def test_a_step_has_a_pack_for_each_process():
+    tokens = assume_tokens(load_recipe("nano"), pairs=10_000, prompt=300, completion=100)
+    asked = load_recipe("nano")
+    one, many = (plan(asked, SMALL, hardware("h100", gpus), tokens).steps for gpus in (1, 64))
+    assert one == asked.train.epochs * -(-tokens.packs // asked.train.packs)
+    assert many == asked.train.epochs * -(-tokens.packs // 64) < one

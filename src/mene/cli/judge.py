@@ -65,6 +65,7 @@ def judge(options: JudgeOptions) -> int:
     if options.on is not None:
         from mene.cli.judge_on_ray import judge_on_ray
 
+        _refuse_of_a_plan(options)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         return judge_on_ray(options)
     plan = _planned(options)
@@ -116,6 +117,11 @@ class Plan:
         return next(one for one in self.criteria if one.name == verdict.criterion)
 
 
+def _refuse_of_a_plan(options: JudgeOptions) -> None:
+    if found := given(options, "rows", "gpu", "agreement", "prices"):
+        raise UsageError(f"{found} has no effect here; use it with --plan")
+
+
 def _planned(options: JudgeOptions) -> Plan:
     """Return the checked options, before a model is loaded.
 
@@ -126,12 +132,9 @@ def _planned(options: JudgeOptions) -> Plan:
         raise UsageError(
             f"{options.more[0]}: one file is judged at a time; judge several with --on ray, or one after the other"
         )
-    for names, owner in (
-        (("workers",), "--on ray"),
-        (("rows", "gpu", "agreement", "prices"), "--plan"),
-    ):
-        if found := given(options, *names):
-            raise UsageError(f"{found} has no effect here; use it with {owner}")
+    if found := given(options, "workers"):
+        raise UsageError(f"{found} has no effect here; use it with --on ray")
+    _refuse_of_a_plan(options)
     settings = settings_of(options)
     explain = explain_option(options.explain)
     specs = judges_of(options)

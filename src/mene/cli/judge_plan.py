@@ -39,7 +39,7 @@ def judge_plan(options: JudgeOptions) -> int:
         judge,
         names,
         measured,
-        _ways(measured, rows, judge, options.workers or 1, options.gpu, prices),
+        _ways(measured, rows, judge, len(names), options, prices),
         choices(measured, rows, judge, names, options.agreement, prices),
         prices,
     )
@@ -79,6 +79,14 @@ def _asked(options: JudgeOptions) -> tuple[CriteriaSet, Prices, int]:
         )
     if options.jury or options.file == STDIN:
         raise UsageError("--plan measures one judge on a file; leave --jury out, and name a file")
+    if options.more:
+        raise UsageError(
+            f"{options.more[0]}: --plan measures one file, which stands for all; name one, and the number of all rows with --rows"
+        )
+    if options.on is not None:
+        raise UsageError(
+            "--plan measures on this machine, and reckons for several; leave --on out, and say how many with --workers"
+        )
     if options.explain not in (None, "none") or options.reconsider:
         raise UsageError(
             "--plan measures verdicts, not the critiques behind some of them; leave --explain and --reconsider out, or plan a "
@@ -108,8 +116,9 @@ def _measured(options: JudgeOptions, criteria: CriteriaSet) -> tuple[Measured, s
 
 
 def _ways(
-    measured: Measured, rows: int, judge: str, count: int, gpu: str | None, prices: Prices
+    measured: Measured, rows: int, judge: str, criteria: int, options: JudgeOptions, prices: Prices
 ) -> list[Way]:
+    count, gpu = options.workers or 1, options.gpu
     ways = [machines(measured, rows, 1, prices)]
     if count > 1:
         ways.append(machines(measured, rows, count, prices))
@@ -118,7 +127,8 @@ def _ways(
         if gpu in (None, key) and known is not None:
             way = on_gpu(measured, rows, card, count, known.weights, prices.assumptions)
             ways += [way] if way else []
-    return [*ways, *(by_api(measured, rows, name, api) for name, api in prices.apis.items())]
+    apis = prices.apis.items()
+    return [*ways, *(by_api(measured, rows, name, api, criteria) for name, api in apis)]
 
 
 def _as_json(plan: _Plan) -> dict[str, Any]:
@@ -189,7 +199,7 @@ def _show_judges(screen: Console, plan: _Plan, wanted: float | None) -> None:
         table.add_column(column)
     for one in plan.judges:
         enough = "" if one.enough else "  too low, or not sure"
-        here = f"{_hours(one.hours)}{enough}"
+        here = f"{'not known' if one.hours is None else _hours(one.hours)}{enough}"
         for a in one.agreement.values():
             span = (
                 f" [{a.low:.0%}, {a.high:.0%}]" if a.low is not None and a.high is not None else ""

@@ -270,6 +270,7 @@ def _agresti_coull(m: float, rows: float, t: float, level: float = LEVEL) -> tup
 
 
 def student(units: float, level: float = LEVEL) -> float:
+    """Return the quantile of Student's t for a mean of this number of independent rows or clusters."""
     return float(special.stdtrit(units - 1, level))
 
 

@@ -42,13 +42,14 @@ class Choice:
         agreement: by criterion.
         enough: whether the lower end of the interval (or the share, without an interval) reaches the wanted agreement on
             every criterion.
-        hours: on this machine, scaled by model size: a model with twice the weights takes twice as long.
+        hours: on this machine, scaled by model size: a model with twice the weights takes twice as long. None where the weights
+            of the judge that was measured are not known.
     """
 
     judge: str
     agreement: dict[str, Agreement]
     enough: bool
-    hours: float
+    hours: float | None
 
 
 def machines(measured: Measured, rows: int, count: int, prices: Prices) -> Way:
@@ -80,9 +81,13 @@ def on_gpu(
     return Way(name, span, _times(span, gpu.hour * count), how)
 
 
-def by_api(measured: Measured, rows: int, name: str, api: API) -> Way:
-    """Return the forecast for a model behind an API. A judge that only chooses a label writes one token per row."""
-    written = max(measured.written.value, 1.0)
+def by_api(measured: Measured, rows: int, name: str, api: API, criteria: int = 1) -> Way:
+    """Return the forecast for a model behind an API. A judge that only chooses labels writes one token for each.
+
+    Args:
+        criteria: by which each row is judged.
+    """
+    written = max(measured.written.value, float(criteria))
     each = (measured.prompt.value * api.read + written * api.written) / 1e6
     share = (measured.prompt.high - measured.prompt.value) / max(measured.prompt.value, 1.0)
     dollars = Mean(rows * each, rows * each * (1 - share), rows * each * (1 + share))
@@ -100,15 +105,16 @@ def choices(
 ) -> list[Choice]:
     """Return the judges that were measured on all criteria: first those that are good enough, the cheapest first."""
     own = prices.judges.get(judge)
-    found = []
+    found: list[Choice] = []
     for name, known in prices.judges.items():
-        if own is None or not known.agreement.keys() >= set(criteria):
+        if not known.agreement.keys() >= set(criteria):
             continue
         agreement = {criterion: known.agreement[criterion] for criterion in criteria}
         sure = min(a.value if a.low is None else a.low for a in agreement.values())
-        hours = measured.seconds.value * rows / 3600 * known.weights / own.weights
+        here = measured.seconds.value * rows / 3600
+        hours = here * known.weights / own.weights if own else None
         found.append(Choice(name, agreement, wanted is None or sure >= wanted, hours))
-    return sorted(found, key=lambda one: (not one.enough, one.hours))
+    return sorted(found, key=lambda one: (not one.enough, prices.judges[one.judge].weights))
 
 
 def _times(mean: Mean, factor: float) -> Mean:

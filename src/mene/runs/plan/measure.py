@@ -14,6 +14,7 @@ from mene.events import Events, on_stderr
 from mene.judge.any_judge import AnyJudge
 from mene.runs.run import run
 from mene.runs.tables import Row
+from mene.stats.intervals import student
 from mene.verdict import Verdict
 
 ROWS = 50
@@ -21,7 +22,7 @@ ROWS = 50
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over rows, and its 95 % interval (1.96 standard errors)."""
+    """A mean over rows, and its 95 % interval (Student's t)."""
 
     value: float
     low: float
@@ -63,7 +64,7 @@ def measure(
     The first rows must be typical: shuffle a table that is sorted by length, or plan with a random sample.
 
     Raises:
-        UsageError: no row could be judged.
+        UsageError: fewer than two rows could be judged.
     """
     found: defaultdict[int | None, list[Verdict]] = defaultdict(list)
 
@@ -76,6 +77,10 @@ def measure(
     if not good:
         why = errors[0] if errors else "the table has no rows"
         raise UsageError(f"no row could be judged, so there is nothing to plan with: {why}")
+    if len(good) < 2:
+        raise UsageError(
+            "one row says nothing about how much others differ; plan with a --limit of 2 or more (50 is usual)"
+        )
     seconds = summary.seconds / len(good)
     # The variation between rows is known for tokens only, since rows are not timed one by one.
     prompt = [sum(v.usage.prompt_tokens for v in row) for row in good]
@@ -95,5 +100,5 @@ def measure(
 
 def _mean(values: list[int]) -> Mean:
     mean = fmean(values)
-    half = 1.96 * stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+    half = student(len(values)) * stdev(values) / math.sqrt(len(values))
     return Mean(mean, max(0.0, mean - half), mean + half)

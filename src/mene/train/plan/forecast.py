@@ -75,13 +75,18 @@ def plan(recipe: Recipe, shape: Shape, hardware: Hardware, tokens: Tokens) -> Pl
         sharded=sharded,
         tokens=tokens,
         epochs=recipe.train.epochs,
-        steps=recipe.train.epochs * -(-tokens.packs // recipe.train.packs),
+        steps=recipe.train.epochs * -(-tokens.packs // _packs_a_step(recipe, hardware.gpus)),
         memory=needed,
         fits=fits,
         flops=flops,
         hours=hours,
         remedies=() if fits else tuple(remedies(recipe, shape, hardware, tokens, sharded)),
     )
+
+
+def _packs_a_step(recipe: Recipe, processes: int) -> int:
+    """Return the packs of a step, as the trainer has it: the same number in each process, and at least one."""
+    return max(1, recipe.train.packs // processes) * processes
 
 
 def _flops(recipe: Recipe, shape: Shape, tokens: Tokens) -> dict[str, float]:
