@@ -43,9 +43,9 @@ def notes(judge: Judge, criterion: Criterion, reasons: Explain) -> list[str]:
             "with `mene align` on at least 20 rows that you have labelled. docs/judges.md has its figures on other questions"
         )
         if criterion.in_words and "context" in criterion.uses:
-            found.append(
-                "where rows have a context, a small judge often says whether it supports the response instead: --uses none "
-                "shows the response alone"
+            found[-1] += (
+                ". Where rows have a context, it may say whether that supports the response instead: --uses none shows it the "
+                "response alone"
             )
     elif preset.name not in preset_names() and (unfit := judge.unfit(criterion)):
         found.append(unfit)
