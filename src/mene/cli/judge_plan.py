@@ -163,7 +163,7 @@ def _show_ways(screen: Console, plan: _Plan) -> None:
     )
     screen.print(
         f"tokens a row: {_span(measured.prompt)} of the prompt ({measured.cached.value:,.0f} of them reused), "
-        f"{_span(measured.written)} written; in all {rows * measured.read / 1e6:,.1f} M read"
+        f"{_span(measured.written)} written{'' if measured.written.value else ' (reasons are not planned)'}; in all {rows * measured.read / 1e6:,.1f} M read"
     )
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("where", "hours", "dollars", "how"):
@@ -172,7 +172,7 @@ def _show_ways(screen: Console, plan: _Plan) -> None:
         hours = (
             f"{_hours(way.hours.value)} ({_hours(way.hours.low)} to {_hours(way.hours.high)})"
             if way.hours
-            else "its limits"
+            else "by its rate limits"
         )
         money = f"{way.dollars.value:,.2f}" if way.dollars else "not stated"
         table.add_row(plain(way.name), hours, money, plain(way.how))
