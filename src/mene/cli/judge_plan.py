@@ -161,9 +161,10 @@ def _show_ways(screen: Console, plan: _Plan) -> None:
     screen.print(
         f"[bold]{rows:,} rows[/bold]{by}, from {measured.rows} that were judged by {plain(plan.judge)}{failed}"
     )
+    unplanned = "" if measured.written.value else " (reasons are not planned)"
     screen.print(
         f"tokens a row: {_span(measured.prompt)} of the prompt ({measured.cached.value:,.0f} of them reused), "
-        f"{_span(measured.written)} written{'' if measured.written.value else ' (reasons are not planned)'}; in all {rows * measured.read / 1e6:,.1f} M read"
+        f"{_span(measured.written)} written{unplanned}; in all {rows * measured.read / 1e6:,.1f} M read"
     )
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("where", "hours", "dollars", "how"):
