@@ -44,8 +44,8 @@ class Screen(Console):
         return cast("IO[str]", Harmless(stream)) if is_read() else stream
 
     @file.setter
-    def file(self, stream: IO[str]) -> None:
-        self._file = stream
+    def file(self, new_file: IO[str]) -> None:
+        self._file = new_file
 
     def render_str(self, text: str, **how: Any) -> Text:  # type: ignore[override]
         """See ``Console``; strings in tables and titles come here too."""
