@@ -38,7 +38,7 @@ Perturb = Literal[
     "markdown",
     "tone",
 ]
-Make = Literal["answered", "arithmetic", "code", "facts", "javascript", "quoted", "safety"]
+Make = Literal["answered", "arithmetic", "asked", "code", "facts", "javascript", "quoted", "safety"]
 
 
 def _must_be(look_up: Callable[[str], object], name: str) -> None:

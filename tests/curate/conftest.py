@@ -14,8 +14,10 @@ from mene.curate.raw.files import read_lines
 KEPT = {
     "diasafety_train": (700, ""),
     "evouna_qa_correctness": (1500, ""),
+    "faithdial_audit": (300, ""),
     "gptfuzz_refusal_train": (500, ""),
     "hh_rlhf_harmless": (500, ""),
+    "q2_wow_consistency": (400, ""),
     "rm_bench": (900, '"source": "safety-'),
 }
 # The same of the sets that whole runs read.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mene.curate.make import answered, arithmetic, code, facts, javascript, quoted, safety
+from mene.curate.make import answered, arithmetic, asked, code, facts, javascript, quoted, safety
 from mene.curate.raw.sources import Point
 
 
@@ -37,6 +37,7 @@ def _alone(points: Callable[[int, int], Iterable[Point]]) -> Callable[..., Itera
 MAKERS: dict[str, Maker] = {
     "answered": Maker(answered.points, answered.TASKS, answered.WHY, reads=(answered.RAW,)),
     "arithmetic": Maker(_alone(arithmetic.points), arithmetic.TASKS, arithmetic.WHY),
+    "asked": Maker(asked.points, asked.TASKS, asked.WHY, reads=asked.RAW),
     "code": Maker(_alone(code.points), code.TASKS, code.WHY),
     "facts": Maker(_alone(facts.points), facts.TASKS, facts.WHY),
     "javascript": Maker(_alone(javascript.points), javascript.TASKS, javascript.WHY),
