@@ -31,6 +31,7 @@ from mene.runs.on_ray.pipeline import Needs, pipeline, pool, records
 from mene.runs.on_ray.progress import Progress, Tally
 from mene.runs.on_ray.worker import Done, Job
 from mene.runs.parts import manifest as manifests
+from mene.runs.parts.counting import apart, counting
 from mene.runs.parts.index import Index, contents_of, index_of
 from mene.runs.parts.manifest import (
     EARLIER,
@@ -127,9 +128,10 @@ class _Driver:
             summaries.setdefault(name, Summary())
         old = None if overwrite else check_folder(job.folder, judge, criteria)
         self.there = parts_in(job.folder)
-        # Parts that can be used unread: of this run, complete, and without failed rows.
-        same = old if old is not None and old.run == job.run else None
-        self.known = dict(_whole(same, job.files, self.there)) if same else {}
+        # Parts that count until this run has replaced them.
+        self.old = list(_counted(old, job.files, self.there)) if old else []
+        # Parts that can be used unread: of this run, complete, and without failed rows. Marks of other runs are never asked for.
+        self.known = {part.mark: part for part in self.old if _whole(part, self.there)}
         self.manifest = Manifest(
             mene=__version__,
             judge=judge,
@@ -179,9 +181,9 @@ class _Driver:
             self.events(Stop(name))
         if self.failures:
             raise UsageError(self.failures[0])
-        if not any(self.manifest.rows):
+        if not self.manifest.parts:
             raise UsageError(f"{self.job.files[0]} has no rows: nothing to judge")
-        return self._finish(limit)
+        return self._finish()
 
     def _index(self) -> Index | None:
         """Return the index of the verdicts in all parts, shared by all workers."""
@@ -205,7 +207,8 @@ class _Driver:
     def _take(self, block: Block, done: Done | None) -> None:
         """Record a finished block."""
         if not block.rows:
-            self.manifest.rows[block.file] = block.first
+            if not block.cut and not block.error:
+                self.manifest.rows[block.file] = block.first
             if block.error:
                 self.failures.append(block.error)
         elif done is None:
@@ -235,24 +238,20 @@ class _Driver:
 
     def _save(self, complete: bool) -> Manifest:
         start = time.monotonic()
-        taken = self.manifest.parts
-        places = {(part.file, part.first) for part in taken}
-        # An earlier run's parts count until this run reaches their place, or ends.
-        kept = [p for p in self.known.values() if (p.file, p.first) not in places]
-        parts = taken if complete else [*taken, *kept]
-        whole = self.manifest.model_copy(update={"complete": complete, "parts": list(parts)})
+        parts = list(counting(self.old, self.manifest.parts, self.manifest.rows))
+        whole = self.manifest.model_copy(update={"complete": complete, "parts": parts})
         manifests.save(self.job.folder, whole)
         self._saved = time.monotonic()
         self._took = self._saved - start
         return whole
 
-    def _finish(self, limit: int | None) -> Manifest:
-        """Move parts that the run did not ask for to ``earlier/``, and mark the folder complete. With a limit, all parts
-        stay."""
+    def _finish(self) -> Manifest:
+        """Move parts that the run did not ask for to ``earlier/``, and mark the folder complete. Where a limit cut the tables
+        off, all parts stay."""
         folder, own = self.job.folder, {part.name for part in self.manifest.parts}
         earlier = joined(folder, EARLIER)
-        self.known = {}
-        if limit is not None:
+        self.old = []
+        if None in self.manifest.rows:
             return self._save(complete=False)
         for name in parts_in(folder):
             if name not in own and self.overwrite:
@@ -270,17 +269,21 @@ class _Driver:
         return saved
 
 
-def _whole(
-    old: Manifest, files: tuple[str, ...], there: dict[str, int]
-) -> Iterator[tuple[str, Part]]:
-    """Yield the parts of an earlier run that can be used unread, with their marks: complete, and without failed rows."""
+def _counted(old: Manifest, files: tuple[str, ...], there: dict[str, int]) -> Iterator[Part]:
+    """Yield the parts of an earlier run that are there and are about one of these tables."""
     places = {path: place for place, path in enumerate(files)}
-    for part in old.parts:
-        place = places.get(old.files[part.file])
-        failed = any(sums.get("errors") for sums in part.summaries.values())
-        whole = there.get(part.name) == part.size and not failed
-        if whole and place is not None:
-            yield part.mark, part.model_copy(update={"file": place})
+    named = ((part, places.get(old.files[part.file])) for part in old.parts)
+    yield from apart(
+        part.model_copy(update={"file": place})
+        for part, place in named
+        if part.name in there and place is not None
+    )
+
+
+def _whole(part: Part, there: dict[str, int]) -> bool:
+    """Return whether a part can be used unread: it is complete, and has no failed rows."""
+    failed = any(sums.get("errors") for sums in part.summaries.values())
+    return there.get(part.name) == part.size and not failed
 
 
 def _contents(path: str) -> tuple[Any, str]:

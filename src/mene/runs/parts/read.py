@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mene.errors import LedgerError
+from mene.runs.parts.counting import apart, end_of
 from mene.runs.parts.manifest import NAME, Manifest, load
 from mene.runs.parts.part import parse_part, read_lines_of
 from mene.runs.parts.storage import joined
@@ -23,10 +24,11 @@ def read_parts(folder: str) -> Iterator[Verdict]:
             f"{folder} is a folder without {NAME}; give one that `mene judge --on ray` wrote, or a file of verdicts"
         )
     starts = starts_of(manifest)
-    for part in sorted(manifest.parts, key=lambda part: (part.file, part.first)):
+    for part in apart(manifest.parts):
         path = joined(folder, part.name)
         lines = read_lines_of(path)
-        wanted = part.rows * len(manifest.criteria)
+        # A part of an earlier run, not yet replaced, may have fewer criteria.
+        wanted = part.rows * len(part.summaries or manifest.criteria)
         if len(lines) != wanted:
             raise LedgerError(
                 f"{path}: this part is damaged ({len(lines)} verdicts, and {NAME} says {wanted}); remove it and run the same "
@@ -42,7 +44,7 @@ def starts_of(manifest: Manifest) -> list[int]:
     """Return the number of rows before each table. A table that was not read to its end counts the rows with verdicts."""
     ends = [0] * len(manifest.files)
     for part in manifest.parts:
-        ends[part.file] = max(ends[part.file], part.first + part.rows)
+        ends[part.file] = max(ends[part.file], end_of(part))
     starts, before = [], 0
     for rows, end in zip(manifest.rows, ends, strict=True):
         starts.append(before)

@@ -1,0 +1,81 @@
+"""What the driver of ``mene judge --on ray`` writes into the manifest; Ray itself does not run here."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mene.criteria_set import load_criteria
+from mene.events import nowhere
+from mene.runs.on_ray import cluster
+from mene.runs.on_ray.blocks import blocks_of
+from mene.runs.on_ray.worker import Job, Worker
+from mene.runs.parts.manifest import Manifest
+from mene.runs.read_ledger import read_verdicts
+from tests.runs.test_on_ray_worker import judge_of, write_rows
+
+if find_spec("ray") is None:
+    pytest.skip("no Ray", allow_module_level=True)
+
+ONE, TWO = load_criteria("helpfulness"), load_criteria(["helpfulness", "tone"])
+
+
+def job_of(tmp_path: Path, engine: Any, **more: Any) -> Job:
+    table = tmp_path / "rows.jsonl"
+    if not table.exists():
+        write_rows(table, 24)
+    out = tmp_path / "out"
+    out.mkdir(exist_ok=True)
+    known = {"criteria": ONE, "run": "run", "files": (str(table),), "form": "jsonl", **more}
+    work = str(out / ".under-way")
+    return Job(open=lambda: judge_of(engine), folder=str(out), work=work, **known)
+
+
+def driver_of(job: Job, overwrite: bool = False, events: Any = nowhere) -> Any:
+    cluster.prepare()
+    from mene.runs.on_ray.run import _Driver
+
+    return _Driver(job, "toy", overwrite, events, {})
+
+
+def go(driver: Any, size: int, most: int | None = None, limit: int | None = None) -> Manifest:
+    """Judge blocks, as many as are asked for, and save, like a run that ends or is stopped."""
+    job = driver.job
+    worker = Worker(job, None)
+    files = list(enumerate(job.files))
+    for n, block in enumerate(blocks_of(files, job.run, size, frozenset(driver.known), limit)):
+        if n == most:
+            return driver._save(complete=False)
+        driver._take(block, worker.judge(block) if block.raw else None)
+    return driver._finish()
+
+
+def places(found: Manifest) -> list[tuple[int, int]]:
+    return [(part.first, part.rows) for part in found.parts]
+
+
+def rows_of(folder: str) -> list[int | None]:
+    return [verdict.row for verdict in read_verdicts(Path(folder))]
+
+
+def test_a_stopped_run_with_parts_of_another_length_loses_and_doubles_nothing(
+    tmp_path, toy
+) -> None:
+    job = job_of(tmp_path, toy)
+    assert go(driver_of(job), 9).complete
+    stopped = go(driver_of(job), 6, most=2)
+    assert places(stopped) == [(0, 9), (9, 9), (18, 6)]
+    assert rows_of(job.folder) == list(range(1, 25))
+    done = go(driver_of(job), 6)
+    assert (done.complete, places(done)) == (True, [(0, 6), (6, 6), (12, 6), (18, 6)])
+
+
+def test_a_limit_does_not_say_how_long_a_table_is(tmp_path, toy) -> None:
+    job = job_of(tmp_path, toy)
+    found = go(driver_of(job), 9, limit=3)
+    assert (found.complete, found.rows, places(found)) == (False, [None], [(0, 3)])
+    found = go(driver_of(job), 9, limit=99)
+    assert (found.complete, found.rows) == (True, [24])
