@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -79,3 +80,27 @@ def test_a_limit_does_not_say_how_long_a_table_is(tmp_path, toy) -> None:
     assert (found.complete, found.rows, places(found)) == (False, [None], [(0, 3)])
     found = go(driver_of(job), 9, limit=99)
     assert (found.complete, found.rows) == (True, [24])
+
+
+def test_a_stopped_run_with_one_more_criterion_keeps_what_there_was(tmp_path, toy) -> None:
+    job = job_of(tmp_path, toy)
+    go(driver_of(job), 9)
+    more = replace(job, criteria=TWO, run="more")
+    assert places(go(driver_of(more), 9, most=0)) == [(0, 9), (9, 9), (18, 6)]
+    assert rows_of(job.folder) == list(range(1, 25))
+    go(driver_of(more), 9, most=1)
+    found = [(v.row, v.criterion) for v in read_verdicts(Path(job.folder))]
+    assert len(set(found)) == len(found) == 24 + 9
+    assert go(driver_of(more), 9).complete
+    assert len(rows_of(job.folder)) == 48
+
+
+def test_a_failed_row_counts_until_it_is_asked_again(tmp_path, toy) -> None:
+    job = job_of(tmp_path, toy)
+    with Path(job.files[0]).open("a") as file:
+        file.write('{"instruction": "no response"}\n')
+    go(driver_of(job), 9)
+    driver = driver_of(job)
+    assert len(driver.known) == 2
+    assert len(go(driver, 9, most=0).parts) == 3
+    assert len(rows_of(job.folder)) == 25
