@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mene.cli.judge_on_ray import _default_folder
 from mene.cli.judges_on_ray import choice_of
 from mene.judge.preset import Preset, load_preset
 from mene.weights.source import Weights
@@ -33,6 +34,7 @@ REFUSED = {
     "no such file": (["rows.json"], "rows.json: no such file"),
     "an empty file": (["empty.jsonl"], "is empty: nothing to judge"),
     "twice": (["rows.jsonl", "rows.*"], "is named twice"),
+    "twice by two names": (["rows.jsonl", "./more/../rows.jsonl"], "is named twice"),
     "another form": (["more/notes.txt"], "cannot tell the format"),
     "standard input": (["-"], "reads files, not standard input"),
     "no column": (["other.csv"], "no column for"),
@@ -55,6 +57,28 @@ def test_what_cannot_be_is_one_line(here, rows, what) -> None:
     assert done.returncode == 2
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("table", "folder"),
+    [
+        ("rows.jsonl", "rows.verdicts"),
+        ("q[1].jsonl", "q[1].verdicts"),
+        ("q[2].jsonl", "q[2].verdicts"),
+        ("more/", "more.verdicts"),
+        ("more/a-*.jsonl", "more/a.verdicts"),
+        ("*.jsonl", "rows.verdicts"),
+        (".", "here.verdicts"),
+        ("./", "here.verdicts"),
+        ("more/..", "here.verdicts"),
+    ],
+)
+def test_verdicts_lie_beside_their_table(tmp_path, monkeypatch, table, folder) -> None:
+    (tmp_path / "here" / "more").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    for n in (1, 2):
+        (tmp_path / "here" / f"q[{n}].jsonl").write_text(ROW)
+    assert _default_folder(table) == folder
 
 
 def test_several_files_need_ray_and_there_is_no_other_place(here, rows) -> None:

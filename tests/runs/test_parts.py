@@ -218,6 +218,9 @@ def test_a_path_a_folder_and_a_pattern_name_tables(place) -> None:
     assert names("a.jsonl") == ["a.jsonl"]
     assert names("*.jsonl") == ["a.jsonl"]
     assert names("**/*.parquet") == ["deep/c.parquet"]
+    storage.write_bytes(storage.joined(place, "q[1].jsonl"), b"x")
+    assert names("q[1].jsonl") == ["q[1].jsonl"]
+    storage.remove(storage.joined(place, "q[1].jsonl"))
     assert names("[ab].*") == ["a.jsonl", "b.csv.gz"]
     with pytest.raises(UsageError, match="no file has such a name; check the pattern"):
         names("*.tsv")

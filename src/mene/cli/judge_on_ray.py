@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -128,14 +129,16 @@ def _files(options: JudgeOptions) -> list[str]:
         raise UsageError(
             "--on ray reads files, not standard input; write the rows to a file, or leave --on out"
         )
-    found = [path for one in given for path in expand(one, ENDINGS)]
-    if twice := next((path for path in found if found.count(path) > 1), None):
-        raise UsageError(f"{twice} is named twice")
+    every = [path for one in given for path in expand(one, ENDINGS)]
+    # Compared by their full names: one table may be spelled in two ways.
+    found = [path if is_remote(path) else os.path.abspath(path) for path in every]
+    if twice := next((path for path, times in Counter(found).items() if times > 1), None):
+        raise UsageError(f"{twice} is named twice; name it once")
     for path in found:
         table_format(path)
         if not is_remote(path) and not os.path.getsize(path):
             raise UsageError(f"{path} is empty: nothing to judge")
-    return [path if is_remote(path) else os.path.abspath(path) for path in found]
+    return found
 
 
 def _folder(options: JudgeOptions, files: list[str]) -> str:
@@ -152,9 +155,7 @@ def _folder(options: JudgeOptions, files: list[str]) -> str:
             raise UsageError(
                 "name the folder for the verdicts with -o, e.g. -o s3://BUCKET/verdicts"
             )
-        wild = WILD.search(options.file)
-        named = options.file[: wild.start()].rstrip("/-_.") if wild else options.file.rstrip("/")
-        given = f"{stem(named or 'rows')}.verdicts"
+        given = _default_folder(options.file)
     if not is_remote(given) and os.path.isfile(given):
         raise UsageError(f"{given} is a file; --on ray writes a folder of parts: name one with -o")
     folder = given.rstrip("/") if is_remote(given) else os.path.abspath(given)
@@ -163,6 +164,15 @@ def _folder(options: JudgeOptions, files: list[str]) -> str:
             f"{inside} lies in the folder of the verdicts, {folder}; give another with -o"
         )
     return folder
+
+
+def _default_folder(table: str) -> str:
+    """Return the folder for the verdicts on a table, a folder or a pattern: beside it, under its name."""
+    wild = None if os.path.exists(table) else WILD.search(table)
+    named = table[: wild.start()].rstrip("/-_.") if wild else table.rstrip("/")
+    if os.path.basename(named) in (".", ".."):  # no name: that of the folder, here
+        named = os.path.basename(os.path.abspath(named))
+    return f"{stem(named or 'rows')}.verdicts"
 
 
 def _explaining(options: JudgeOptions, specs: list[str], criteria: CriteriaSet) -> Explaining:
