@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from mene.criteria_set import load_criteria
-from mene.events import nowhere
+from mene.events import Event, Warn, nowhere
 from mene.runs.on_ray import cluster
 from mene.runs.on_ray.blocks import blocks_of
 from mene.runs.on_ray.worker import Job, Worker
@@ -52,6 +53,16 @@ def go(driver: Any, size: int, most: int | None = None, limit: int | None = None
             return driver._save(complete=False)
         driver._take(block, worker.judge(block) if block.raw else None)
     return driver._finish()
+
+
+class NoRay:
+    """Ray's calls, answered here."""
+
+    def remote(self, **options: Any) -> Any:
+        return lambda work: SimpleNamespace(remote=work)
+
+    def get(self, answers: list[Any]) -> list[Any]:
+        return answers
 
 
 def places(found: Manifest) -> list[tuple[int, int]]:
@@ -104,3 +115,25 @@ def test_a_failed_row_counts_until_it_is_asked_again(tmp_path, toy) -> None:
     assert len(driver.known) == 2
     assert len(go(driver, 9, most=0).parts) == 3
     assert len(rows_of(job.folder)) == 25
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_a_damaged_part_of_the_right_size_is_judged_again(tmp_path, toy, monkeypatch, form) -> None:
+    job = job_of(tmp_path, toy, form=form)
+    part = go(driver_of(job), 9).parts[1]
+    path = Path(job.folder, part.name)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:200] + bytes(len(whole) - 400) + whole[-200:])
+    told: list[Event] = []
+    driver = driver_of(job, events=told.append)
+    from mene.runs.on_ray import run as module
+
+    monkeypatch.setattr(module, "ray", NoRay())
+    driver._index()
+    [warned] = [event.text for event in told if isinstance(event, Warn)]
+    assert f"{path}: this part is damaged (" in warned
+    assert warned.endswith("; it is not used, and rows without another verdict are judged")
+    assert [p.first for p in driver.known.values()] == [0, 18]
+    assert places(go(driver, 9, most=0)) == [(0, 9), (18, 6)]
+    assert go(driver_of(job), 9).complete
+    assert len(rows_of(job.folder)) == 24

@@ -188,21 +188,31 @@ class _Driver:
     def _index(self) -> Index | None:
         """Return the index of the verdicts in all parts, shared by all workers."""
         earlier = joined(self.job.folder, EARLIER)
-        paths = [joined(self.job.folder, name) for name in self.there]
-        paths += [joined(earlier, name) for name in parts_in(earlier)]
-        if not paths:
+        lines = {part.name: part.rows * len(part.summaries) for part in self.old}
+        places = {name: (joined(self.job.folder, name), lines.get(name)) for name in self.there}
+        asked = [*places.values(), *((joined(earlier, name), None) for name in parts_in(earlier))]
+        if not asked:
             return None
         read = ray.remote(num_cpus=0.5, max_retries=3)(_contents)
-        found, whole = [], []
-        for path, (contents, why) in zip(
-            paths, ray.get([read.remote(p) for p in paths]), strict=True
-        ):
+        answers = ray.get([read.remote(*one) for one in asked])
+        found, whole, damaged = [], [], set()
+        for (path, _), (contents, why) in zip(asked, answers, strict=True):
             if why:
-                self.events(Warn(f"{why}; its rows are judged again"))
+                damaged.add(path)
+                said = why.rpartition("; ")[0]  # without its next step: the run itself takes it
+                self.events(
+                    Warn(f"{said}; it is not used, and rows without another verdict are judged")
+                )
                 continue
             found.append(contents)
             whole.append(path)
+        self._forget({name for name, (path, _) in places.items() if path in damaged})
         return index_of(whole, found)
+
+    def _forget(self, damaged: set[str]) -> None:
+        """Take damaged parts out of those that count or are used unread."""
+        self.old = [part for part in self.old if part.name not in damaged]
+        self.known = {mark: p for mark, p in self.known.items() if p.name not in damaged}
 
     def _take(self, block: Block, done: Done | None) -> None:
         """Record a finished block."""
@@ -286,9 +296,10 @@ def _whole(part: Part, there: dict[str, int]) -> bool:
     return there.get(part.name) == part.size and not failed
 
 
-def _contents(path: str) -> tuple[Any, str]:
+def _contents(path: str, lines: int | None) -> tuple[Any, str]:
+    """Return the contents of a part, or why it is damaged; ``lines`` = number of its verdicts, where known."""
     try:
-        return contents_of(path), ""
+        return contents_of(path, lines), ""
     except (LedgerError, UsageError) as error:
         return None, str(error)
 
