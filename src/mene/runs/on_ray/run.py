@@ -142,7 +142,7 @@ class _Driver:
             rows=[None] * len(job.files),
         )
         self.failures: list[str] = []
-        self._saved, self._took = time.monotonic(), 0.0
+        self._saved, self._took = 0.0, 0.0  # when the manifest was written, and how long it took
         self._warned: set[str] = set()
 
     def go(self, needs: Needs, workers: int | None, rows: int, limit: int | None) -> Manifest:
@@ -157,6 +157,7 @@ class _Driver:
             "index": ray.put(index),
             "tally": tally,
         }
+        self._save(complete=False)  # from here on the folder belongs to its judge, and can be read
         done = frozenset(self.known)
         tables = [[(n, path)] for n, path in enumerate(job.files)]
         if limit is not None:  # only a single reader knows which rows come first
