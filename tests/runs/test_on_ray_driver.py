@@ -137,3 +137,12 @@ def test_a_damaged_part_of_the_right_size_is_judged_again(tmp_path, toy, monkeyp
     assert places(go(driver, 9, most=0)) == [(0, 9), (18, 6)]
     assert go(driver_of(job), 9).complete
     assert len(rows_of(job.folder)) == 24
+
+
+def test_parts_of_another_form_are_written_anew(tmp_path, toy) -> None:
+    job = job_of(tmp_path, toy)
+    go(driver_of(job), 9)
+    found = go(driver_of(replace(job, form="parquet")), 9)
+    assert {Path(part.name).suffix for part in found.parts} == {".parquet"}
+    assert {path.suffix for path in Path(job.folder).glob("part-*")} == {".parquet"}
+    assert len(rows_of(job.folder)) == 24

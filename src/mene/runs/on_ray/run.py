@@ -35,6 +35,7 @@ from mene.runs.parts.counting import apart, counting
 from mene.runs.parts.index import Index, contents_of, index_of
 from mene.runs.parts.manifest import (
     EARLIER,
+    Form,
     Manifest,
     Part,
     add_sums,
@@ -131,7 +132,7 @@ class _Driver:
         # Parts that count until this run has replaced them.
         self.old = list(_counted(old, job.files, self.there)) if old else []
         # Parts that can be used unread: of this run, complete, and without failed rows. Marks of other runs are never asked for.
-        self.known = {part.mark: part for part in self.old if _whole(part, self.there)}
+        self.known = {part.mark: part for part in self.old if _whole(part, job.form, self.there)}
         self.manifest = Manifest(
             mene=__version__,
             judge=judge,
@@ -291,10 +292,11 @@ def _counted(old: Manifest, files: tuple[str, ...], there: dict[str, int]) -> It
     )
 
 
-def _whole(part: Part, there: dict[str, int]) -> bool:
-    """Return whether a part can be used unread: it is complete, and has no failed rows."""
+def _whole(part: Part, form: Form, there: dict[str, int]) -> bool:
+    """Return whether a part can be used unread: it is complete, in the form that is asked for, and has no failed rows."""
     failed = any(sums.get("errors") for sums in part.summaries.values())
-    return there.get(part.name) == part.size and not failed
+    of_form = part.name.endswith(f".{form}")
+    return there.get(part.name) == part.size and of_form and not failed
 
 
 def _contents(path: str, lines: int | None) -> tuple[Any, str]:
