@@ -146,3 +146,19 @@ def test_parts_of_another_form_are_written_anew(tmp_path, toy) -> None:
     assert {Path(part.name).suffix for part in found.parts} == {".parquet"}
     assert {path.suffix for path in Path(job.folder).glob("part-*")} == {".parquet"}
     assert len(rows_of(job.folder)) == 24
+
+
+def test_overwrite_uses_no_ledger_of_a_killed_run(tmp_path, toy) -> None:
+    job = job_of(tmp_path, toy)
+    [block, *_] = blocks_of([(0, job.files[0])], job.run, 9)
+    worker = Worker(
+        replace(job, folder="/proc/none"), None
+    )  # as if killed before its part is written
+    worker.judge(block)
+    assert list(Path(job.work).glob("*.jsonl"))
+    driver = driver_of(job, overwrite=True)
+    assert driver.job.work != job.work
+    assert not Path(driver.job.work).exists()
+    go(driver, 9)
+    assert sum(s.judged for s in driver.summaries.values()) == 24
+    assert not Path(job.work).exists()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -122,6 +123,9 @@ class _Driver:
         events: Events,
         summaries: dict[str, Summary],
     ) -> None:
+        self.work = job.work
+        if overwrite:  # ledgers of killed runs hold verdicts too
+            job = replace(job, work=os.path.join(job.work, f"anew-{secrets.token_hex(4)}"))
         self.job, self.events, self.overwrite = job, events, overwrite
         criteria = asked_of(job.criteria)
         self.summaries = summaries
@@ -277,7 +281,7 @@ class _Driver:
         if not is_remote(folder):  # left by killed writers
             for left in Path(folder).glob(".part-*"):
                 left.unlink(missing_ok=True)
-        shutil.rmtree(self.job.work, ignore_errors=True)
+        shutil.rmtree(self.work, ignore_errors=True)
         return saved
 
 
