@@ -43,6 +43,7 @@ from mene.runs.check import check_columns
 from mene.runs.formats import FORMATS, count_rows, table_format
 from mene.runs.parts.manifest import Form, Part, asked_of, check_folder
 from mene.runs.parts.overall import overall
+from mene.runs.parts.own import is_own
 from mene.runs.parts.remote import WILD
 from mene.runs.parts.storage import expand, is_remote, make_folder
 from mene.runs.source import STDIN
@@ -110,16 +111,17 @@ def _asked(options: JudgeOptions) -> _Asked:
     explaining = _explaining(options, specs, criteria)
     if options.parts not in ("parquet", "jsonl"):
         raise UsageError(f"--parts {options.parts}: it is parquet or jsonl")
-    files = _files(options)
+    files, own = _files(options)
     if here := next((path for path in files if not is_remote(path)), None):
         for criterion in criteria:
             check_columns(here, criterion, columns)
     folder = _folder(options, files)
+    _say_left_out(own, folder)
     return _Asked(specs, criteria, settings, columns, explaining, files, folder)
 
 
-def _files(options: JudgeOptions) -> list[str]:
-    """Return the tables of the arguments: files, folders, patterns and URLs.
+def _files(options: JudgeOptions) -> tuple[list[str], list[str]]:
+    """Return the tables of the arguments (files, folders, patterns and URLs), and what is left out of them as mene's own.
 
     Raises:
         UsageError: standard input, no such file, or a file in an unknown format.
@@ -129,16 +131,45 @@ def _files(options: JudgeOptions) -> list[str]:
         raise UsageError(
             "--on ray reads files, not standard input; write the rows to a file, or leave --on out"
         )
-    every = [path for one in given for path in expand(one, ENDINGS)]
+    both = [_tables(one) for one in given]
     # Compared by their full names: one table may be spelled in two ways.
-    found = [path if is_remote(path) else os.path.abspath(path) for path in every]
+    found = [_full(path) for tables, _ in both for path in tables]
     if twice := next((path for path, times in Counter(found).items() if times > 1), None):
         raise UsageError(f"{twice} is named twice; name it once")
     for path in found:
         table_format(path)
         if not is_remote(path) and not os.path.getsize(path):
             raise UsageError(f"{path} is empty: nothing to judge")
-    return found
+    return found, [path for _, own in both for path in own]
+
+
+def _tables(given: str) -> tuple[list[str], list[str]]:
+    """Return the tables of one argument, and, in a folder or a pattern, the files that mene wrote itself.
+
+    Raises:
+        UsageError: there is no table.
+    """
+    every = expand(given, ENDINGS)
+    if every == [given]:
+        return every, []
+    own = {path: None for path in every if is_own(path)}
+    if len(own) == len(every):
+        raise UsageError(
+            f"{given}: only verdicts that mene wrote, like {every[0]}; name the tables to judge"
+        )
+    return [path for path in every if path not in own], list(own)
+
+
+def _say_left_out(own: list[str], folder: str) -> None:
+    """Say which files are not judged because mene wrote them; those of this run's own folder are no news."""
+    others = [path for path in map(_full, own) if not path.startswith(f"{folder}/")]
+    if others:
+        more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
+        say(f"mene: {others[0]}{more}: verdicts that mene wrote, left out; only tables are judged")
+
+
+def _full(path: str) -> str:
+    return path if is_remote(path) else os.path.abspath(path)
 
 
 def _folder(options: JudgeOptions, files: list[str]) -> str:
