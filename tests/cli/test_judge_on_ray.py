@@ -13,8 +13,10 @@ from mene.cli.judge_on_ray import _asked, _default_folder
 from mene.cli.judge_options import JudgeOptions
 from mene.cli.judges_on_ray import choice_of
 from mene.judge.preset import Preset, load_preset
+from mene.runs.parts import beginning
 from mene.runs.parts.manifest import Manifest, save
 from mene.runs.parts.own import is_own
+from mene.runs.parts.storage import write_bytes
 from mene.verdict import Verdict
 from mene.weights.source import Weights
 
@@ -43,6 +45,7 @@ REFUSED = {
     "another form": (["more/notes.txt"], "cannot tell the format"),
     "standard input": (["-"], "reads files, not standard input"),
     "no column": (["other.csv"], "no column for"),
+    "no column in the second": (["rows.jsonl", "other.csv"], "other.csv: no column for"),
     "a file to write": (["rows.jsonl", "-o", "file.out"], "is a file; --on ray writes a folder"),
     "the tables' folder": (["rows.jsonl", "-o", "."], "lies in the folder of the verdicts"),
     "standard output": (["rows.jsonl", "-o", "-"], "writes a folder of parts"),
@@ -105,6 +108,30 @@ def write_own(folder: Path, *more: str) -> list[str]:
     whole = Manifest(mene="1", judge="j", criteria={"c": ""}, run="r")
     save(str(folder / "a.verdicts"), whole)
     return [*names, "a.verdicts/manifest.json"]
+
+
+@pytest.mark.parametrize("small", [0, 1 << 20])
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.jsonl"])
+def test_the_first_table_of_a_store_is_looked_at(
+    here, rows, tmp_path, monkeypatch, name, small
+) -> None:
+    pytest.importorskip("fsspec")
+    polars = pytest.importorskip("polars")
+    monkeypatch.setattr(beginning, "SMALL", small)
+    frame = polars.DataFrame({"context": ["It opens at nine."] * 30, "response": ["At nine."] * 30})
+    writing = {"csv": "write_csv", "parquet": "write_parquet", "jsonl": "write_ndjson"}
+    for n, one in enumerate((frame, frame.rename({"response": "said"}))):
+        local = tmp_path / name
+        getattr(one, writing[name.partition(".")[2]])(local)
+        write_bytes(f"memory://{tmp_path.name}/{n}/{name}", local.read_bytes())
+    out = ("-o", tmp_path / "out")
+    words = ("-c", "faithfulness", "--on", "ray", "-j", "nano", *out)
+    done = here("judge", f"memory://{tmp_path.name}/0/{name}", *words)
+    assert "ray is not installed" in done.stderr
+    done = here("judge", f"memory://{tmp_path.name}/1/{name}", *words)
+    unknown = name == "t.jsonl" and not small  # any later row may have it
+    said = "ray is not" if unknown else f"memory://{tmp_path.name}/1/{name}: no column for"
+    assert said in done.stderr
 
 
 def test_what_mene_wrote_is_no_table(here, rows, tmp_path) -> None:

@@ -41,6 +41,7 @@ from mene.judge.settings import Options
 from mene.runs.beside import stem
 from mene.runs.check import check_columns
 from mene.runs.formats import FORMATS, count_rows, table_format
+from mene.runs.parts.beginning import beginning
 from mene.runs.parts.manifest import Form, Part, asked_of, check_folder
 from mene.runs.parts.overall import overall
 from mene.runs.parts.own import is_own
@@ -112,9 +113,7 @@ def _asked(options: JudgeOptions) -> _Asked:
     if options.parts not in ("parquet", "jsonl"):
         raise UsageError(f"--parts {options.parts}: it is parquet or jsonl")
     files, own = _files(options)
-    if here := next((path for path in files if not is_remote(path)), None):
-        for criterion in criteria:
-            check_columns(here, criterion, columns)
+    _check_columns(files, criteria, columns)
     folder = _folder(options, files)
     _say_left_out(own, folder)
     return _Asked(specs, criteria, settings, columns, explaining, files, folder)
@@ -166,6 +165,29 @@ def _say_left_out(own: list[str], folder: str) -> None:
     if others:
         more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
         say(f"mene: {others[0]}{more}: verdicts that mene wrote, left out; only tables are judged")
+
+
+def _check_columns(files: list[str], criteria: CriteriaSet, names: dict[str, str]) -> None:
+    """Check that all local tables, and the first remote one, have the columns that are needed.
+
+    Raises:
+        UsageError: one has not.
+    """
+
+    def check(path: str) -> None:
+        for criterion in criteria:
+            check_columns(path, criterion, names)
+
+    for path in files:
+        if not is_remote(path):
+            check(path)
+    if first := next(filter(is_remote, files), None):
+        with beginning(first) as copy:
+            try:
+                if copy:
+                    check(copy)
+            except UsageError as error:
+                raise UsageError(str(error).replace(copy or "", first)) from None
 
 
 def _full(path: str) -> str:
