@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from mene.cli.judges_on_ray import choice_of
+from mene.cli.judge_on_ray import _asked, _default_folder
+from mene.cli.judge_options import JudgeOptions
+from mene.cli.judges_on_ray import choice_of, with_full_paths
 from mene.judge.preset import Preset, load_preset
+from mene.runs.parts import beginning
+from mene.runs.parts.manifest import Manifest, save
+from mene.runs.parts.own import is_own
+from mene.runs.parts.storage import write_bytes
+from mene.verdict import Verdict
 from mene.weights.source import Weights
 
 ROW = '{"context": "It opens at nine.", "response": "At nine."}\n'
@@ -33,9 +41,11 @@ REFUSED = {
     "no such file": (["rows.json"], "rows.json: no such file"),
     "an empty file": (["empty.jsonl"], "is empty: nothing to judge"),
     "twice": (["rows.jsonl", "rows.*"], "is named twice"),
+    "twice by two names": (["rows.jsonl", "./more/../rows.jsonl"], "is named twice"),
     "another form": (["more/notes.txt"], "cannot tell the format"),
     "standard input": (["-"], "reads files, not standard input"),
     "no column": (["other.csv"], "no column for"),
+    "no column in the second": (["rows.jsonl", "other.csv"], "other.csv: no column for"),
     "a file to write": (["rows.jsonl", "-o", "file.out"], "is a file; --on ray writes a folder"),
     "the tables' folder": (["rows.jsonl", "-o", "."], "lies in the folder of the verdicts"),
     "standard output": (["rows.jsonl", "-o", "-"], "writes a folder of parts"),
@@ -55,6 +65,108 @@ def test_what_cannot_be_is_one_line(here, rows, what) -> None:
     assert done.returncode == 2
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("table", "folder"),
+    [
+        ("rows.jsonl", "rows.verdicts"),
+        ("q[1].jsonl", "q[1].verdicts"),
+        ("q[2].jsonl", "q[2].verdicts"),
+        ("more/", "more.verdicts"),
+        ("more/a-*.jsonl", "more/a.verdicts"),
+        ("*.jsonl", "rows.verdicts"),
+        (".", "here.verdicts"),
+        ("./", "here.verdicts"),
+        ("more/..", "here.verdicts"),
+    ],
+)
+def test_verdicts_lie_beside_their_table(tmp_path, monkeypatch, table, folder) -> None:
+    (tmp_path / "here" / "more").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    for n in (1, 2):
+        (tmp_path / "here" / f"q[{n}].jsonl").write_text(ROW)
+    assert _default_folder(table) == folder
+
+
+PART = "part-00000-0000000000-0123456789abcdef0123.jsonl"
+
+
+def write_own(folder: Path, *more: str) -> list[str]:
+    """Write what mene leaves behind in a folder of tables; return the paths."""
+    said = Verdict(id="1", row=1, criterion="c", judge="j", key="k", error="e").to_json() + "\n"
+    names = [
+        "a.verdicts.jsonl",
+        "renamed.jsonl",
+        f"a.verdicts/{PART}",
+        f"a.verdicts/earlier/{PART}",
+        *more,
+    ]
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(said)
+    whole = Manifest(mene="1", judge="j", criteria={"c": ""}, run="r")
+    save(str(folder / "a.verdicts"), whole)
+    return [*names, "a.verdicts/manifest.json"]
+
+
+@pytest.mark.parametrize("small", [0, 1 << 20])
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.jsonl"])
+def test_the_first_table_of_a_store_is_looked_at(
+    here, rows, tmp_path, monkeypatch, name, small
+) -> None:
+    pytest.importorskip("fsspec")
+    polars = pytest.importorskip("polars")
+    monkeypatch.setattr(beginning, "SMALL", small)
+    frame = polars.DataFrame({"context": ["It opens at nine."] * 30, "response": ["At nine."] * 30})
+    writing = {"csv": "write_csv", "parquet": "write_parquet", "jsonl": "write_ndjson"}
+    for n, one in enumerate((frame, frame.rename({"response": "said"}))):
+        local = tmp_path / name
+        getattr(one, writing[name.partition(".")[2]])(local)
+        write_bytes(f"memory://{tmp_path.name}/{n}/{name}", local.read_bytes())
+    out = ("-o", tmp_path / "out")
+    words = ("-c", "faithfulness", "--on", "ray", "-j", "nano", *out)
+    done = here("judge", f"memory://{tmp_path.name}/0/{name}", *words)
+    assert "ray is not installed" in done.stderr
+    done = here("judge", f"memory://{tmp_path.name}/1/{name}", *words)
+    unknown = name == "t.jsonl" and not small  # any later row may have it
+    said = "ray is not" if unknown else f"memory://{tmp_path.name}/1/{name}: no column for"
+    assert said in done.stderr
+
+
+def test_what_mene_wrote_is_no_table(here, rows, tmp_path) -> None:
+    own = write_own(tmp_path / "more")
+    assert all(is_own(str(tmp_path / "more" / name)) for name in own)
+    done = here("judge", "more", "-c", "faithfulness", "--on", "ray", "-j", "nano")
+    assert "more: only verdicts that mene wrote, like more" in done.stderr
+    for name in ("x.jsonl", "manifest.json", "part-1.jsonl"):
+        (tmp_path / "more" / name).write_text(f"[{ROW}]" if name == "manifest.json" else ROW)
+        assert not is_own(str(tmp_path / "more" / name))
+    assert is_own("s3://b/rows/a.verdicts.jsonl")
+    assert is_own(f"s3://b/rows/out/{PART}")
+    assert not is_own("s3://b/rows/a.jsonl")
+    done = here("judge", "more", "-c", "faithfulness", "--on", "ray", "-j", "nano")
+    assert "a.verdicts.jsonl and 4 more: verdicts that mene wrote, left out" in done.stderr
+    assert "ray is not installed" in done.stderr
+
+
+def test_the_folder_of_verdicts_may_lie_among_the_tables(here, rows, tmp_path) -> None:
+    (tmp_path / "more" / "x.jsonl").write_text(ROW)
+    folder = str(tmp_path / "more" / "out")
+    options = JudgeOptions(
+        file="more", criterion=["faithfulness"], on="ray", judge="nano", output=folder
+    )
+    assert [Path(path).name for path in _asked(options).files] == ["x.jsonl"]
+    (tmp_path / "more" / "out" / "earlier").mkdir(parents=True)
+    (tmp_path / "more" / "out" / PART).write_text("{}")
+    (tmp_path / "more" / "out" / "earlier" / PART).write_text("{}")
+    save(folder, Manifest(mene="1", judge="j", criteria={"c": ""}, run="r"))
+    done = here("judge", "more", "-c", "faithfulness", "--on", "ray", "-j", "nano", "-o", folder)
+    assert len(done.stderr.splitlines()) == 1
+    assert "ray is not installed" in done.stderr
+    (tmp_path / "more" / "out" / "mine.jsonl").write_text(ROW)
+    done = here("judge", "more", "-c", "faithfulness", "--on", "ray", "-j", "nano", "-o", folder)
+    assert "mine.jsonl lies in the folder of the verdicts" in done.stderr
 
 
 def test_several_files_need_ray_and_there_is_no_other_place(here, rows) -> None:
@@ -99,3 +211,21 @@ def test_workers_compute_as_the_driver_would(identity: str, choice: dict[str, st
     assert choice_of(load_preset("base"), engine) == choice
     served = Preset(engine="openai", weights=Weights(served="x"))
     assert choice_of(served, engine) == {}
+
+
+def test_a_worker_elsewhere_finds_the_files_of_a_judge(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.gguf").touch()
+    (tmp_path / "model").mkdir()
+    for spec in ("openvino:m.gguf", "llamacpp:m.gguf", "hf:model", "vllm:model"):
+        preset = with_full_paths(load_preset(spec))
+        assert preset.weights.path == str(tmp_path / spec.partition(":")[2])
+        assert preset.name == spec
+    with_files = load_preset("llamacpp:m.gguf").model_copy(
+        update={"adapter": "model", "template": "m.gguf"}
+    )
+    preset = with_full_paths(with_files)
+    assert (preset.adapter, preset.template) == (str(tmp_path / "model"), str(tmp_path / "m.gguf"))
+    hub = load_preset("hf:org/name")
+    assert with_full_paths(hub) == hub
+    assert with_full_paths(load_preset("nano")) == load_preset("nano")

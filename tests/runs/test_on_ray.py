@@ -139,9 +139,16 @@ def test_a_run_with_a_killed_worker_and_another_one_with_more_rows(
     with pytest.raises(LedgerError, match="holds the verdicts of toy"):
         judge_on_ray(job, "other", events=nowhere)
     # What a reader says of an empty table; a pool of actors for that would take seconds.
-    monkeypatch.setattr(driver, "records", lambda dataset: iter([(Block(0, 0, 0), None)]))
+    new, at_start = str(tmp_path / "new"), []
+
+    def empty(dataset: Any) -> Iterator[Any]:
+        at_start.append(load(new))
+        return iter([(Block(0, 0, 0), None)])
+
+    monkeypatch.setattr(driver, "records", empty)
     with pytest.raises(UsageError, match="has no rows"):
-        judge_on_ray(replace(job, folder=str(tmp_path / "new")), "toy", events=nowhere)
+        judge_on_ray(replace(job, folder=new), "toy", events=nowhere)
+    assert [(one.judge, one.complete) for one in at_start if one] == [("toy", False)]
 
 
 def kill_first(pids: Path) -> None:

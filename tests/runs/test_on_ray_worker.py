@@ -17,7 +17,7 @@ from mene.errors import EngineError, UsageError
 from mene.judge.judge import Judge
 from mene.runs.on_ray.blocks import Block, blocks_of, mark_of
 from mene.runs.on_ray.cluster import check_node
-from mene.runs.on_ray.worker import Done, Job, Worker
+from mene.runs.on_ray.worker import Done, Job, Worker, told_apart
 from mene.runs.parts.index import Index, contents_of, index_of
 from mene.runs.parts.manifest import Part, add_sums
 from mene.runs.parts.overall import overall
@@ -154,6 +154,26 @@ def test_rows_of_several_tables_are_told_apart(tmp_path, toy) -> None:
     found = [v for one in judged(job) for v in verdicts_of(job, one)]
     assert [v.id for v in found] == ["a.jsonl:1", "a.jsonl:2", "b.jsonl:1", "b.jsonl:2"]
     assert [v.row for v in found] == [1, 2, 1, 2]
+
+
+def test_tables_of_one_name_are_told_apart_and_own_ids_stay(tmp_path, toy) -> None:
+    own = json.dumps({"id": "2", "instruction": "q", "response": "own"}) + "\n"
+    tables = []
+    for folder in ("two/x", "two/y"):
+        (tmp_path / folder).mkdir(parents=True)
+        tables.append(write_rows(tmp_path / folder / "a.jsonl", 1))
+        with tables[-1].open("a") as file:
+            file.write(own + '{"instruction": "no response"}\n')
+    job = job_of(tmp_path, toy, *tables, write_rows(tmp_path / "b.jsonl", 1))
+    found = [v.id for one in judged(job) for v in verdicts_of(job, one)]
+    assert found == [
+        "x/a.jsonl:1", "2", "x/a.jsonl:3", "y/a.jsonl:1", "2", "y/a.jsonl:3", "b.jsonl:1",
+    ]  # fmt: skip
+
+
+def test_as_much_of_a_path_is_said_as_is_needed() -> None:
+    files = ("/r/x/a.csv", "/s/x/a.csv", "/s/y/a.csv", "/b.csv", "s3://k/a.csv", "a.csv")
+    assert told_apart(files) == ["r/x/a.csv", "s/x/a.csv", "y/a.csv", "b.csv", "k/a.csv", "a.csv"]
 
 
 def test_rows_that_share_a_text_are_asked_side_by_side(tmp_path, toy) -> None:

@@ -218,6 +218,9 @@ def test_a_path_a_folder_and_a_pattern_name_tables(place) -> None:
     assert names("a.jsonl") == ["a.jsonl"]
     assert names("*.jsonl") == ["a.jsonl"]
     assert names("**/*.parquet") == ["deep/c.parquet"]
+    storage.write_bytes(storage.joined(place, "q[1].jsonl"), b"x")
+    assert names("q[1].jsonl") == ["q[1].jsonl"]
+    storage.remove(storage.joined(place, "q[1].jsonl"))
     assert names("[ab].*") == ["a.jsonl", "b.csv.gz"]
     with pytest.raises(UsageError, match="no file has such a name; check the pattern"):
         names("*.tsv")
@@ -258,3 +261,11 @@ def test_patterns_are_regular_expressions(pattern) -> None:
     assert re.compile(made)
     if not any(sign in pattern for sign in "*?]"):
         assert re.fullmatch(made, pattern)
+
+
+def test_a_manifest_whose_parts_are_of_no_table_is_one_line(tmp_path) -> None:
+    part = {"name": "p", "file": 0, "first": 0, "rows": 1, "mark": "m", "size": 1}
+    data = manifest().model_dump() | {"parts": [part], "files": [], "rows": []}
+    (tmp_path / "manifest.json").write_text(json.dumps(data))
+    with pytest.raises(LedgerError, match=r"a part is of no table in files; give another folder"):
+        load(str(tmp_path))

@@ -13,6 +13,7 @@ from mene.cli.console import Screen, plain, say, show_json
 from mene.cli.left_out import left_out_lines
 from mene.cli.options import MapOption, columns_of
 from mene.cli.paths import PAGE, check_input, check_output, check_own
+from mene.cli.verdicts_here import shown_as, verdicts_here
 from mene.errors import MeneError, UsageError
 from mene.files import write_whole
 from mene.gate.compare import Compared, Comparison, Row
@@ -77,9 +78,10 @@ def compare(options: CompareOptions) -> None:
     """Compare two runs on the same rows."""
     _check(options)
     names = _names(options)
-    a = _sections(options.a, options.judge_a, "--judge-a")
-    b = _sections(options.b, options.judge_b, "--judge-b")
-    texts = _texts(options)
+    with verdicts_here(options.a) as path_a, verdicts_here(options.b) as path_b:
+        a = _sections(path_a, options.judge_a, "--judge-a", shown_as(options.a))
+        b = _sections(path_b, options.judge_b, "--judge-b", shown_as(options.b))
+        texts = _texts(options, path_a, path_b)
     found = compared(
         a,
         b,
@@ -137,16 +139,16 @@ def _names(options: CompareOptions) -> tuple[str, str]:
     if a.resolve() == b.resolve():
         if options.judge_a is None or options.judge_b is None:
             raise UsageError(
-                f"{a} is compared with itself: name two of its judges with --judge-a and --judge-b, or another file"
+                f"{shown_as(a)} is compared with itself: name two of its judges with --judge-a and --judge-b, or another file"
             )
         return options.judge_a, options.judge_b
-    return (a.name, b.name) if a.name != b.name else (str(a), str(b))
+    return (a.name, b.name) if a.name != b.name else (shown_as(a), shown_as(b))
 
 
-def _sections(path: Path, judge: str | None, option: str) -> list[Section]:
+def _sections(path: Path, judge: str | None, option: str, shown: str) -> list[Section]:
     left_out = LeftOut()
     sections = read_sections(path, left_out)
-    for line in left_out_lines(path, left_out):
+    for line in left_out_lines(shown, left_out):
         say(f"mene: {line}")
     if judge is None:
         return sections
@@ -154,16 +156,19 @@ def _sections(path: Path, judge: str | None, option: str) -> list[Section]:
     if not chosen:
         judges = ", ".join(dict.fromkeys(s.judge for s in sections))
         raise UsageError(
-            f"{option}: {path} has no verdict by {judge}; it has verdicts by: {judges}"
+            f"{option}: {shown} has no verdict by {judge}; it has verdicts by: {judges}"
         )
     return chosen
 
 
-def _texts(options: CompareOptions) -> dict[tuple[int, str, str, int, str], Sample]:
+def _texts(
+    options: CompareOptions, a: Path, b: Path
+) -> dict[tuple[int, str, str, int, str], Sample]:
     """Return the samples of all verdicts whose table is known."""
     found: dict[tuple[int, str, str, int, str], Sample] = {}
     tables = options.data_a or options.data, options.data_b or options.data
-    for run, (path, table) in enumerate(zip((options.a, options.b), tables, strict=True)):
+    given = shown_as(options.a), shown_as(options.b)
+    for run, (path, shown, table) in enumerate(zip((a, b), given, tables, strict=True)):
         if table is None:
             continue
         joins = Joins(table, columns_of(options.map_), read_verdicts(path))
@@ -176,7 +181,7 @@ def _texts(options: CompareOptions) -> dict[tuple[int, str, str, int, str], Samp
             raise UsageError(f"no row of {table} can be read; is it the table that was judged?")
         if joins.lost:
             say(
-                f"mene: {joins.lost:,} verdicts of {path} are about no row of {table}, and have no text"
+                f"mene: {joins.lost:,} verdicts of {shown} are about no row of {table}, and have no text"
             )
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -27,7 +28,14 @@ from mene.cli.judge_options import (
     judges_of,
     refuse_rest,
 )
-from mene.cli.judges_on_ray import INSTEAD, choice_of, needs_of, opened_here, opened_in_worker
+from mene.cli.judges_on_ray import (
+    INSTEAD,
+    choice_of,
+    needs_of,
+    opened_here,
+    opened_in_worker,
+    with_full_paths,
+)
 from mene.cli.options import settings_of
 from mene.cli.summary_shown import print_summary
 from mene.criteria_set import CriteriaSet
@@ -40,8 +48,10 @@ from mene.judge.settings import Options
 from mene.runs.beside import stem
 from mene.runs.check import check_columns
 from mene.runs.formats import FORMATS, count_rows, table_format
+from mene.runs.parts.beginning import beginning
 from mene.runs.parts.manifest import Form, Part, asked_of, check_folder
 from mene.runs.parts.overall import overall
+from mene.runs.parts.own import is_own
 from mene.runs.parts.remote import WILD
 from mene.runs.parts.storage import expand, is_remote, make_folder
 from mene.runs.source import STDIN
@@ -109,16 +119,15 @@ def _asked(options: JudgeOptions) -> _Asked:
     explaining = _explaining(options, specs, criteria)
     if options.parts not in ("parquet", "jsonl"):
         raise UsageError(f"--parts {options.parts}: it is parquet or jsonl")
-    files = _files(options)
-    if here := next((path for path in files if not is_remote(path)), None):
-        for criterion in criteria:
-            check_columns(here, criterion, columns)
+    files, own = _files(options)
+    _check_columns(files, criteria, columns)
     folder = _folder(options, files)
+    _say_left_out(own, folder)
     return _Asked(specs, criteria, settings, columns, explaining, files, folder)
 
 
-def _files(options: JudgeOptions) -> list[str]:
-    """Return the tables of the arguments: files, folders, patterns and URLs.
+def _files(options: JudgeOptions) -> tuple[list[str], list[str]]:
+    """Return the tables of the arguments (files, folders, patterns and URLs), and what is left out of them as mene's own.
 
     Raises:
         UsageError: standard input, no such file, or a file in an unknown format.
@@ -128,14 +137,68 @@ def _files(options: JudgeOptions) -> list[str]:
         raise UsageError(
             "--on ray reads files, not standard input; write the rows to a file, or leave --on out"
         )
-    found = [path for one in given for path in expand(one, ENDINGS)]
-    if twice := next((path for path in found if found.count(path) > 1), None):
-        raise UsageError(f"{twice} is named twice")
+    both = [_tables(one) for one in given]
+    # Compared by their full names: one table may be spelled in two ways.
+    found = [_full(path) for tables, _ in both for path in tables]
+    if twice := next((path for path, times in Counter(found).items() if times > 1), None):
+        raise UsageError(f"{twice} is named twice; name it once")
     for path in found:
         table_format(path)
         if not is_remote(path) and not os.path.getsize(path):
             raise UsageError(f"{path} is empty: nothing to judge")
-    return [path if is_remote(path) else os.path.abspath(path) for path in found]
+    return found, [path for _, own in both for path in own]
+
+
+def _tables(given: str) -> tuple[list[str], list[str]]:
+    """Return the tables of one argument, and, in a folder or a pattern, the files that mene wrote itself.
+
+    Raises:
+        UsageError: there is no table.
+    """
+    every = expand(given, ENDINGS)
+    if every == [given]:
+        return every, []
+    own = {path: None for path in every if is_own(path)}
+    if len(own) == len(every):
+        raise UsageError(
+            f"{given}: only verdicts that mene wrote, like {every[0]}; name the tables to judge"
+        )
+    return [path for path in every if path not in own], list(own)
+
+
+def _say_left_out(own: list[str], folder: str) -> None:
+    """Say which files are not judged because mene wrote them; those of this run's own folder are no news."""
+    others = [path for path in map(_full, own) if not path.startswith(f"{folder}/")]
+    if others:
+        more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
+        say(f"mene: {others[0]}{more}: verdicts that mene wrote, left out; only tables are judged")
+
+
+def _check_columns(files: list[str], criteria: CriteriaSet, names: dict[str, str]) -> None:
+    """Check that all local tables, and the first remote one, have the columns that are needed.
+
+    Raises:
+        UsageError: one has not.
+    """
+
+    def check(path: str) -> None:
+        for criterion in criteria:
+            check_columns(path, criterion, names)
+
+    for path in files:
+        if not is_remote(path):
+            check(path)
+    if first := next(filter(is_remote, files), None):
+        with beginning(first) as copy:
+            try:
+                if copy:
+                    check(copy)
+            except UsageError as error:
+                raise UsageError(str(error).replace(copy or "", first)) from None
+
+
+def _full(path: str) -> str:
+    return path if is_remote(path) else os.path.abspath(path)
 
 
 def _folder(options: JudgeOptions, files: list[str]) -> str:
@@ -152,9 +215,7 @@ def _folder(options: JudgeOptions, files: list[str]) -> str:
             raise UsageError(
                 "name the folder for the verdicts with -o, e.g. -o s3://BUCKET/verdicts"
             )
-        wild = WILD.search(options.file)
-        named = options.file[: wild.start()].rstrip("/-_.") if wild else options.file.rstrip("/")
-        given = f"{stem(named or 'rows')}.verdicts"
+        given = _default_folder(options.file)
     if not is_remote(given) and os.path.isfile(given):
         raise UsageError(f"{given} is a file; --on ray writes a folder of parts: name one with -o")
     folder = given.rstrip("/") if is_remote(given) else os.path.abspath(given)
@@ -163,6 +224,15 @@ def _folder(options: JudgeOptions, files: list[str]) -> str:
             f"{inside} lies in the folder of the verdicts, {folder}; give another with -o"
         )
     return folder
+
+
+def _default_folder(table: str) -> str:
+    """Return the folder for the verdicts on a table, a folder or a pattern: beside it, under its name."""
+    wild = None if os.path.exists(table) else WILD.search(table)
+    named = table[: wild.start()].rstrip("/-_.") if wild else table.rstrip("/")
+    if os.path.basename(named) in (".", ".."):  # no name: that of the folder, here
+        named = os.path.basename(os.path.abspath(named))
+    return f"{stem(named or 'rows')}.verdicts"
 
 
 def _explaining(options: JudgeOptions, specs: list[str], criteria: CriteriaSet) -> Explaining:
@@ -226,7 +296,10 @@ def _job(options: JudgeOptions, asked: _Asked, judge: AnyJudge) -> Job:
     if pace and options.workers:
         settings = {**settings, "requests_per_minute": pace / options.workers}
     # Built-in presets by name: their files have other paths on other machines.
-    known = [spec if spec in preset_names() else load_preset(spec) for spec in asked.specs]
+    known = [
+        spec if spec in preset_names() else with_full_paths(load_preset(spec))
+        for spec in asked.specs
+    ]
     choices = [choice_of(one.preset, one.engine) for one in judge.judges]
     return Job(
         open=partial(opened_in_worker, known, choices, cast("Options", settings)),

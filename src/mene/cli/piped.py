@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mene.cli.verdicts_here import address_of, verdicts_here
 from mene.errors import LedgerError, UsageError, nearest_file
 from mene.runs.source import STDIN, shown
 
@@ -23,6 +24,10 @@ def ledger_file(given: str) -> Iterator[Path]:
     """
     if given != STDIN:
         path = Path(given)
+        if address_of(given):
+            with verdicts_here(path) as copy:
+                yield copy
+            return
         if not path.exists():
             near = nearest_file(path, (".jsonl",))
             raise UsageError(

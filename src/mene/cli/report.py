@@ -14,6 +14,7 @@ from mene.cli.left_out import left_out_lines
 from mene.cli.options import FiguresAsJsonOption, LabelsOption, MapOption, columns_of
 from mene.cli.paths import PAGE, check_input, check_output, check_own
 from mene.cli.summary_shown import so_many_rows
+from mene.cli.verdicts_here import address_of, shown_as, verdicts_here
 from mene.errors import MeneError, UsageError, nearest, nearest_file
 from mene.files import write_whole
 from mene.report import Summary, page_of, summarise
@@ -35,13 +36,20 @@ FIGURES = (
 class ReportOptions:
     """Options of ``mene report``."""
 
-    verdicts: Annotated[Path, typer.Argument(help="A file that `mene judge` wrote.")]
+    verdicts: Annotated[
+        Path,
+        typer.Argument(help="What `mene judge` wrote: a file, a folder, or the address of one."),
+    ]
     data: Annotated[
         str | None, typer.Option("--data", help="The table that was judged: its labels and texts.")
     ] = None
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The page. [VERDICTS with the ending .html]"),
+        typer.Option(
+            "--output",
+            "-o",
+            help="The page. [VERDICTS with the ending .html; here, if they are in a store]",
+        ),
     ] = None
     map_: MapOption = None
     labels: LabelsOption = None
@@ -59,7 +67,8 @@ class ReportOptions:
 def report(options: ReportOptions) -> None:
     """Write an HTML page about a file of verdicts."""
     target = _checked(options)
-    read = _read(options)
+    with verdicts_here(options.verdicts) as path:
+        read = _read(options, path)
     for line in read.said:
         say(f"mene: {line}")
     try:
@@ -90,11 +99,13 @@ def _checked(options: ReportOptions) -> Path:
         raise UsageError(
             "--criterion says which criterion a table's labels belong to; name the table with --data"
         )
-    if not verdicts.is_file() and not verdicts.is_dir():
+    remote = address_of(verdicts)
+    if not remote and not verdicts.is_file() and not verdicts.is_dir():
         raise UsageError(
             f"{verdicts}: cannot read: no such file; give one that `mene judge` wrote{nearest_file(verdicts, ('.jsonl',))}"
         )
-    target = options.output or verdicts.with_suffix(".html")
+    beside = verdicts.with_suffix(".html")
+    target = options.output or (Path(beside.name) if remote else beside)
     check_output(target, verdicts, *([] if data is None else [data]))
     check_own(target, PAGE, "a page")
     return target
@@ -109,8 +120,9 @@ class _Read:
     said: list[str] = field(default_factory=list)
 
 
-def _read(options: ReportOptions) -> _Read:
-    verdicts, data, criteria = options.verdicts, options.data, options.criterion or ()
+def _read(options: ReportOptions, verdicts: Path) -> _Read:
+    """Read verdicts and table; ``verdicts`` is the file or folder, or a copy of that in a store."""
+    data, criteria = options.data, options.criterion or ()
     names, called = columns_of(options.map_), read_names(options.labels)
     left_out, joined, broken = LeftOut(), None, []
     if data is not None:
@@ -141,7 +153,8 @@ def _read(options: ReportOptions) -> _Read:
         sections = [_with_source(s, data, own or s.column) for s in sections]
         sections = sections if criteria else doubtful(sections)
     _check_criteria(verdicts, criteria, sections)
-    said = _left_out(verdicts, data, broken, left_out, joined, sections)
+    named_so = shown_as(options.verdicts)
+    said = _left_out(named_so, data, broken, left_out, joined, sections)
     return _Read(sections, rows, [*said, *off_scale(sections, called), *no_claims(sections)])
 
 
@@ -162,7 +175,7 @@ def _with_source(s: Summary, table: str, column: str) -> Summary:
 
 
 def _left_out(
-    verdicts: Path,
+    verdicts: str,
     data: str | None,
     broken: list[str],
     left_out: LeftOut,

@@ -11,7 +11,7 @@ from mene.errors import LedgerError
 from mene.runs.known import Known, digest
 from mene.runs.lines import not_one, read_lines
 from mene.runs.parse import parse_verdict
-from mene.runs.parts.read import read_parts
+from mene.runs.parts.read import Unfinished, manifest_in, read_parts, unfinished
 from mene.verdict import Verdict
 
 
@@ -24,26 +24,28 @@ class LeftOut:
         mixed: (criterion or section, judge) of interrupted runs with changed settings: some rows have new verdicts, the others
             count with their old ones.
         cut: whether the last line is incomplete.
+        unfinished: of a folder of parts, what an incomplete run lacks.
     """
 
     earlier: int = 0
     cut: bool = False
     mixed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unfinished: Unfinished | None = None
 
 
 def read_verdicts(path: Path, left_out: LeftOut | None = None) -> Iterator[Verdict]:
     """Yield each verdict of a ledger that counts once, even while it is being written or after a kill.
 
+    A folder of parts (``mene judge --on ray``) is read as one ledger.
+
     Args:
         left_out: filled in with what does not count.
 
     Raises:
-            LedgerError: no such file, or a line is not a verdict (names the line and the field).
-
-        A folder of parts (``mene judge --on ray``) is read as one ledger.
+        LedgerError: no such file, or a line is not a verdict (names the line and the field).
     """
     if path.is_dir():
-        yield from read_parts(str(path))
+        yield from _read_folder(str(path), left_out)
         return
     left_out = left_out or LeftOut()
     try:
@@ -63,6 +65,13 @@ def read_verdicts(path: Path, left_out: LeftOut | None = None) -> Iterator[Verdi
             yield verdict
     except OSError as error:
         raise LedgerError(f"{path}: cannot read: {error.strerror}") from None
+
+
+def _read_folder(folder: str, left_out: LeftOut | None) -> Iterator[Verdict]:
+    manifest = manifest_in(folder)
+    if left_out is not None:
+        left_out.unfinished = unfinished(folder, manifest)
+    yield from read_parts(folder, manifest)
 
 
 def _skipped(path: Path, left_out: LeftOut) -> set[int]:

@@ -114,9 +114,14 @@ def row_of(
     names: Mapping[str, str] | None,
     criterion: Criterion | None,
     fields: Collection[str],
+    name: str | None = None,
 ) -> Row:
-    """Return one raw row as a sample; arguments as for ``read_rows``."""
-    name = str(number + 1)
+    """Return one raw row as a sample; arguments as for ``read_rows``.
+
+    Args:
+        name: id of a row without one; default: its number from 1.
+    """
+    name = name or str(number + 1)
     try:
         if raw.error is not None or raw.values is None:
             raise SampleError(str(raw.error))

@@ -33,6 +33,7 @@ class Block:
         mark: see above; empty at the end.
         raw: the rows, pickled; empty where they have their verdicts already.
         error: at the end, why the table could not be read further.
+        cut: at the end, whether the limit was reached, so that more rows may follow.
     """
 
     file: int
@@ -41,6 +42,7 @@ class Block:
     mark: str = ""
     raw: bytes = b""
     error: str = ""
+    cut: bool = False
 
 
 def blocks_of(
@@ -76,7 +78,7 @@ def blocks_of(
             why = str(error)
         if left is not None:
             left -= first
-        yield Block(file, first, 0, error=why)
+        yield Block(file, first, 0, error=why, cut=left == 0)
 
 
 def _renamed(rows: Iterator[Raw], here: str, path: str) -> Iterator[Raw]:

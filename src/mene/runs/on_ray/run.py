@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -31,9 +32,11 @@ from mene.runs.on_ray.pipeline import Needs, pipeline, pool, records
 from mene.runs.on_ray.progress import Progress, Tally
 from mene.runs.on_ray.worker import Done, Job
 from mene.runs.parts import manifest as manifests
+from mene.runs.parts.counting import apart, counting
 from mene.runs.parts.index import Index, contents_of, index_of
 from mene.runs.parts.manifest import (
     EARLIER,
+    Form,
     Manifest,
     Part,
     add_sums,
@@ -120,6 +123,9 @@ class _Driver:
         events: Events,
         summaries: dict[str, Summary],
     ) -> None:
+        self.work = job.work
+        if overwrite:  # ledgers of killed runs hold verdicts too
+            job = replace(job, work=os.path.join(job.work, f"anew-{secrets.token_hex(4)}"))
         self.job, self.events, self.overwrite = job, events, overwrite
         criteria = asked_of(job.criteria)
         self.summaries = summaries
@@ -127,9 +133,10 @@ class _Driver:
             summaries.setdefault(name, Summary())
         old = None if overwrite else check_folder(job.folder, judge, criteria)
         self.there = parts_in(job.folder)
-        # Parts that can be used unread: of this run, complete, and without failed rows.
-        same = old if old is not None and old.run == job.run else None
-        self.known = dict(_whole(same, job.files, self.there)) if same else {}
+        # Parts that count until this run has replaced them.
+        self.old = list(_counted(old, job.files, self.there)) if old else []
+        # Parts that can be used unread: of this run, complete, and without failed rows. Marks of other runs are never asked for.
+        self.known = {part.mark: part for part in self.old if _whole(part, job.form, self.there)}
         self.manifest = Manifest(
             mene=__version__,
             judge=judge,
@@ -140,7 +147,7 @@ class _Driver:
             rows=[None] * len(job.files),
         )
         self.failures: list[str] = []
-        self._saved, self._took = time.monotonic(), 0.0
+        self._saved, self._took = 0.0, 0.0  # when the manifest was written, and how long it took
         self._warned: set[str] = set()
 
     def go(self, needs: Needs, workers: int | None, rows: int, limit: int | None) -> Manifest:
@@ -155,6 +162,7 @@ class _Driver:
             "index": ray.put(index),
             "tally": tally,
         }
+        self._save(complete=False)  # from here on the folder belongs to its judge, and can be read
         done = frozenset(self.known)
         tables = [[(n, path)] for n, path in enumerate(job.files)]
         if limit is not None:  # only a single reader knows which rows come first
@@ -179,33 +187,44 @@ class _Driver:
             self.events(Stop(name))
         if self.failures:
             raise UsageError(self.failures[0])
-        if not any(self.manifest.rows):
+        if not self.manifest.parts:
             raise UsageError(f"{self.job.files[0]} has no rows: nothing to judge")
-        return self._finish(limit)
+        return self._finish()
 
     def _index(self) -> Index | None:
         """Return the index of the verdicts in all parts, shared by all workers."""
         earlier = joined(self.job.folder, EARLIER)
-        paths = [joined(self.job.folder, name) for name in self.there]
-        paths += [joined(earlier, name) for name in parts_in(earlier)]
-        if not paths:
+        lines = {part.name: part.rows * len(part.summaries) for part in self.old}
+        places = {name: (joined(self.job.folder, name), lines.get(name)) for name in self.there}
+        asked = [*places.values(), *((joined(earlier, name), None) for name in parts_in(earlier))]
+        if not asked:
             return None
         read = ray.remote(num_cpus=0.5, max_retries=3)(_contents)
-        found, whole = [], []
-        for path, (contents, why) in zip(
-            paths, ray.get([read.remote(p) for p in paths]), strict=True
-        ):
+        answers = ray.get([read.remote(*one) for one in asked])
+        found, whole, damaged = [], [], set()
+        for (path, _), (contents, why) in zip(asked, answers, strict=True):
             if why:
-                self.events(Warn(f"{why}; its rows are judged again"))
+                damaged.add(path)
+                said = why.rpartition("; ")[0]  # without its next step: the run itself takes it
+                self.events(
+                    Warn(f"{said}; it is not used, and rows without another verdict are judged")
+                )
                 continue
             found.append(contents)
             whole.append(path)
+        self._forget({name for name, (path, _) in places.items() if path in damaged})
         return index_of(whole, found)
+
+    def _forget(self, damaged: set[str]) -> None:
+        """Take damaged parts out of those that count or are used unread."""
+        self.old = [part for part in self.old if part.name not in damaged]
+        self.known = {mark: p for mark, p in self.known.items() if p.name not in damaged}
 
     def _take(self, block: Block, done: Done | None) -> None:
         """Record a finished block."""
         if not block.rows:
-            self.manifest.rows[block.file] = block.first
+            if not block.cut and not block.error:
+                self.manifest.rows[block.file] = block.first
             if block.error:
                 self.failures.append(block.error)
         elif done is None:
@@ -235,24 +254,20 @@ class _Driver:
 
     def _save(self, complete: bool) -> Manifest:
         start = time.monotonic()
-        taken = self.manifest.parts
-        places = {(part.file, part.first) for part in taken}
-        # An earlier run's parts count until this run reaches their place, or ends.
-        kept = [p for p in self.known.values() if (p.file, p.first) not in places]
-        parts = taken if complete else [*taken, *kept]
-        whole = self.manifest.model_copy(update={"complete": complete, "parts": list(parts)})
+        parts = list(counting(self.old, self.manifest.parts, self.manifest.rows))
+        whole = self.manifest.model_copy(update={"complete": complete, "parts": parts})
         manifests.save(self.job.folder, whole)
         self._saved = time.monotonic()
         self._took = self._saved - start
         return whole
 
-    def _finish(self, limit: int | None) -> Manifest:
-        """Move parts that the run did not ask for to ``earlier/``, and mark the folder complete. With a limit, all parts
-        stay."""
+    def _finish(self) -> Manifest:
+        """Move parts that the run did not ask for to ``earlier/``, and mark the folder complete. Where a limit cut the tables
+        off, all parts stay."""
         folder, own = self.job.folder, {part.name for part in self.manifest.parts}
         earlier = joined(folder, EARLIER)
-        self.known = {}
-        if limit is not None:
+        self.old = []
+        if None in self.manifest.rows:
             return self._save(complete=False)
         for name in parts_in(folder):
             if name not in own and self.overwrite:
@@ -266,26 +281,32 @@ class _Driver:
         if not is_remote(folder):  # left by killed writers
             for left in Path(folder).glob(".part-*"):
                 left.unlink(missing_ok=True)
-        shutil.rmtree(self.job.work, ignore_errors=True)
+        shutil.rmtree(self.work, ignore_errors=True)
         return saved
 
 
-def _whole(
-    old: Manifest, files: tuple[str, ...], there: dict[str, int]
-) -> Iterator[tuple[str, Part]]:
-    """Yield the parts of an earlier run that can be used unread, with their marks: complete, and without failed rows."""
+def _counted(old: Manifest, files: tuple[str, ...], there: dict[str, int]) -> Iterator[Part]:
+    """Yield the parts of an earlier run that are there and are about one of these tables."""
     places = {path: place for place, path in enumerate(files)}
-    for part in old.parts:
-        place = places.get(old.files[part.file])
-        failed = any(sums.get("errors") for sums in part.summaries.values())
-        whole = there.get(part.name) == part.size and not failed
-        if whole and place is not None:
-            yield part.mark, part.model_copy(update={"file": place})
+    named = ((part, places.get(old.files[part.file])) for part in old.parts)
+    yield from apart(
+        part.model_copy(update={"file": place})
+        for part, place in named
+        if part.name in there and place is not None
+    )
 
 
-def _contents(path: str) -> tuple[Any, str]:
+def _whole(part: Part, form: Form, there: dict[str, int]) -> bool:
+    """Return whether a part can be used unread: it is complete, in the form that is asked for, and has no failed rows."""
+    failed = any(sums.get("errors") for sums in part.summaries.values())
+    of_form = part.name.endswith(f".{form}")
+    return there.get(part.name) == part.size and of_form and not failed
+
+
+def _contents(path: str, lines: int | None) -> tuple[Any, str]:
+    """Return the contents of a part, or why it is damaged; ``lines`` = number of its verdicts, where known."""
     try:
-        return contents_of(path), ""
+        return contents_of(path, lines), ""
     except (LedgerError, UsageError) as error:
         return None, str(error)
 

@@ -14,6 +14,8 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import chain, count
 from pathlib import Path
 
 from mene.criteria_set import CriteriaSet
@@ -50,7 +52,6 @@ class Job:
         columns: see ``runs.run``.
         folder: of the parts; ``work``: of the ledgers in progress, shared by all machines or local to each.
         threads: threads per worker; 0 = the engine's default.
-        several: whether there are several tables; the default id of a row then includes its table.
     """
 
     open: Callable[[], AnyJudge]
@@ -63,10 +64,6 @@ class Job:
     explaining: Explaining = NO_REASONS
     form: Form = "parquet"
     threads: int = 0
-
-    @property
-    def several(self) -> bool:
-        return len(self.files) > 1
 
     def part_name(self, block: Block) -> str:
         """Return the file name of a block's part: its position, for people, and its mark."""
@@ -199,16 +196,31 @@ class _Told:
 def _rows(job: Job, block: Block, raws: Sequence[Raw]) -> Iterator[Row]:
     """Yield the rows of a block, once per criterion, numbered from 0, since a ledger reserves a place for every lower
     number."""
-    table = os.path.basename(job.files[block.file]) if job.several else ""
+    table = told_apart(job.files)[block.file] if len(job.files) > 1 else ""
     for number, raw in enumerate(raws):
-        name = str(block.first + number + 1)
+        place = block.first + number
+        name = f"{table}:{place + 1}" if table else None
         for criterion in job.criteria:
-            row = row_of(block.first + number, raw, job.columns, criterion, criterion.shown)
-            if table and row.id == name:
-                row = row._replace(id=f"{table}:{name}")
-                if row.sample is not None:
-                    row.sample.id = row.id
+            row = row_of(place, raw, job.columns, criterion, criterion.shown, name)
             yield row._replace(number=number)
+
+
+@lru_cache(maxsize=1)
+def told_apart(files: tuple[str, ...]) -> list[str]:
+    """Return the names of tables: the ends of their paths, as long as needed so that no two are the same."""
+    names = [""] * len(files)
+    alike: dict[str, list[int]] = {"": list(range(len(files)))}
+    for length in count(1):
+        again: defaultdict[str, list[int]] = defaultdict(list)
+        for number in chain.from_iterable(some for some in alike.values() if len(some) > 1):
+            parts = files[number].replace(os.sep, "/").split("/")
+            names[number] = "/".join(parts[-length:])
+            if length < len(parts):
+                again[names[number]].append(number)
+        if not again:
+            return names
+        alike = again
+    raise AssertionError
 
 
 def _texts(row: Row) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from mene.errors import LedgerError
-from mene.runs.parts.part import contents_in, parse_part, read_lines_of
+from mene.runs.parts.part import contents_in, parse_part, read_lines_of, torn
 from mene.verdict import Verdict
 
 ALIKE = 32  # verdicts tried per content: from several prompts, or from identical rows
@@ -63,13 +63,19 @@ def _lines_of(path: str) -> list[bytes]:
     return read_lines_of(path)
 
 
-def contents_of(path: str) -> np.ndarray:
+def contents_of(path: str, lines: int | None = None) -> np.ndarray:
     """Return 64 bits of the content hash of every line of a part (uint64); 0 where there is none.
+
+    Args:
+        lines: the number of verdicts that it must have, where known.
 
     Raises:
         LedgerError: the part is damaged.
     """
-    return np.array([int(content or "0", 16) for content in contents_in(path)], np.uint64)
+    found = contents_in(path)
+    if lines and len(found) != lines:
+        raise LedgerError(torn(path, f"{len(found)} verdicts, and {lines} are due"))
+    return np.array([int(content or "0", 16) for content in found], np.uint64)
 
 
 def index_of(paths: Sequence[str], contents: Sequence[np.ndarray]) -> Index:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mene.criterion import Criterion
 from mene.errors import LedgerError
@@ -72,6 +72,14 @@ class Manifest(BaseModel):
     files: list[str] = Field(default_factory=list)
     rows: list[int | None] = Field(default_factory=list)
     parts: list[Part] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Manifest:
+        if len(self.rows) != len(self.files):
+            raise ValueError("files and rows are not of one length")
+        if any(part.file >= len(self.files) for part in self.parts):
+            raise ValueError("a part is of no table in files")
+        return self
 
 
 def load(folder: str) -> Manifest | None:

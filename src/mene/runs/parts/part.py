@@ -48,7 +48,7 @@ def read_lines_of(path: str) -> list[bytes]:
     content = _content(path)
     if path.endswith(".jsonl"):
         if content and not content.endswith(b"\n"):
-            raise LedgerError(_torn(path, "its last line has no end"))
+            raise LedgerError(torn(path, "its last line has no end"))
         return content.splitlines()
     import polars
 
@@ -74,7 +74,7 @@ def _damaged(path: str) -> Iterator[None]:
     try:
         yield
     except broken as error:
-        raise LedgerError(_torn(path, str(error).partition("\n")[0])) from None
+        raise LedgerError(torn(path, str(error).partition("\n")[0])) from None
 
 
 def contents_in(path: str) -> list[str]:
@@ -89,13 +89,16 @@ def contents_in(path: str) -> list[str]:
     import polars
 
     with _damaged(path):
-        frame = polars.read_parquet(io.BytesIO(_content(path)), columns=["content", "error"])
+        # The verdicts are read too, although nobody asks for them here: damage is most often in them.
+        columns = ["content", "error", "verdict"]
+        frame = polars.read_parquet(io.BytesIO(_content(path)), columns=columns)
         rows = zip(frame["content"], frame["error"], strict=True)
         return [content or "" if error is None else "" for content, error in rows]
     raise AssertionError
 
 
-def _torn(path: str, why: str) -> str:
+def torn(path: str, why: str) -> str:
+    """Return the message about a damaged part."""
     return f"{path}: this part is damaged ({why}); remove it and run the same `mene judge` again to make it anew"
 
 
@@ -110,5 +113,5 @@ def parse_part(path: str, lines: Sequence[bytes]) -> list[Verdict]:
         try:
             found.append(parse_verdict(line))
         except ValueError as error:
-            raise LedgerError(_torn(path, f"line {number} is no verdict: {error}")) from None
+            raise LedgerError(torn(path, f"line {number} is no verdict: {error}")) from None
     return found

@@ -112,17 +112,17 @@ def expand_remote(given: str, endings: tuple[str, ...]) -> list[str]:
     if scheme.lower() in HOSTED:
         start += f"{rest.partition('/')[0]}/"
     with told(given):
-        if wild:
-            folder = given[: wild.start()].rpartition("/")[0]
-            fits = re.compile(pattern(reached(given)[1].lstrip("/")))
-            every = (info.path.lstrip("/") for info in listed(folder, recursive=True))
-            return [start + path for path in every if fits.fullmatch(path) and not hidden(path)]
+        files, inner = reached(given)
         from pyarrow.fs import FileType
 
-        files, inner = reached(given)
         info = files.get_file_info(inner)
-        if info.type == FileType.File:
+        if info.type == FileType.File:  # also one whose name looks like a pattern
             return [given]
+        if wild:
+            folder = given[: wild.start()].rpartition("/")[0]
+            fits = re.compile(pattern(inner.lstrip("/")))
+            every = (info.path.lstrip("/") for info in listed(folder, recursive=True))
+            return [start + path for path in every if fits.fullmatch(path) and not hidden(path)]
         if info.type == FileType.NotFound:
             raise UsageError(f"{given}: no such file; check the address")
         every = (info.path.lstrip("/") for info in listed(given, recursive=True))
