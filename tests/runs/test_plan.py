@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,29 @@ def test_some_rows_are_judged_and_nothing_is_written(toy, tmp_path, monkeypatch)
         measure(judge, criterion, rows("x"), events=nowhere)
 
 
+@pytest.mark.parametrize(
+    ("settings", "criteria", "labels"),
+    [
+        ({}, ["helpfulness", "tone", "faithfulness"], 3),
+        ({"samples": 4, "mode": "critique"}, ["helpfulness"], 4),
+        ({"compare": "together"}, ["preference"], 1),
+        ({"compare": "both-orders", "samples": 2, "mode": "critique"}, ["preference"], 4),
+        ({"compare": "pointwise"}, ["preference", "helpfulness"], 3),
+        ({"claims": True}, ["faithfulness"], 3),
+    ],
+)
+def test_a_row_has_a_label_for_each_question(toy, settings, criteria, labels) -> None:
+    settings = {"mode": "verdict", **settings}
+    judge = Judge("openai:toy@http://localhost", engine=toy, **settings)
+    pair = {"response_a": "He left.", "response_b": "She left."}
+    both = [
+        Row(n, str(n), Sample(instruction="q", context="c", response=f"It is {n}. It was red. It is old.", **pair))
+        for n in range(2)
+    ]  # fmt: skip
+    found = measure(judge, load_criteria(criteria), both, events=nowhere)
+    assert (found.labels, len(toy.seen)) == (labels, 2 * labels)
+
+
 def test_machines_divide_the_time_and_each_keeps_a_share() -> None:
     one, four = machines(MEASURED, 7200, 1, PRICES), machines(MEASURED, 7200, 4, PRICES)
     assert one.hours is not None
@@ -86,7 +110,7 @@ def test_an_api_costs_its_tokens() -> None:
     assert way.hours is None
     assert way.dollars is not None
     assert way.dollars.value == pytest.approx(600 * api.read + api.written)
-    three = by_api(MEASURED, 1_000_000, "m", api, criteria=3)
+    three = by_api(replace(MEASURED, labels=3.0), 1_000_000, "m", api)
     assert three.dollars is not None
     assert three.dollars.value == pytest.approx(600 * api.read + 3 * api.written)
 

@@ -39,7 +39,7 @@ def judge_plan(options: JudgeOptions) -> int:
         judge,
         names,
         measured,
-        _ways(measured, rows, judge, len(names), options, prices),
+        _ways(measured, rows, judge, options, prices),
         choices(measured, rows, judge, names, options.agreement, prices),
         prices,
     )
@@ -116,7 +116,7 @@ def _measured(options: JudgeOptions, criteria: CriteriaSet) -> tuple[Measured, s
 
 
 def _ways(
-    measured: Measured, rows: int, judge: str, criteria: int, options: JudgeOptions, prices: Prices
+    measured: Measured, rows: int, judge: str, options: JudgeOptions, prices: Prices
 ) -> list[Way]:
     count, gpu = options.workers or 1, options.gpu
     ways = [machines(measured, rows, 1, prices)]
@@ -128,7 +128,7 @@ def _ways(
             way = on_gpu(measured, rows, card, count, known.weights, prices.assumptions)
             ways += [way] if way else []
     apis = prices.apis.items()
-    return [*ways, *(by_api(measured, rows, name, api, criteria) for name, api in apis)]
+    return [*ways, *(by_api(measured, rows, name, api) for name, api in apis)]
 
 
 def _as_json(plan: _Plan) -> dict[str, Any]:

@@ -81,13 +81,9 @@ def on_gpu(
     return Way(name, span, _times(span, gpu.hour * count), how)
 
 
-def by_api(measured: Measured, rows: int, name: str, api: API, criteria: int = 1) -> Way:
-    """Return the forecast for a model behind an API. A judge that only chooses labels writes one token for each.
-
-    Args:
-        criteria: by which each row is judged.
-    """
-    written = max(measured.written.value, float(criteria))
+def by_api(measured: Measured, rows: int, name: str, api: API) -> Way:
+    """Return the forecast for a model behind an API. A judge that only chooses labels writes one token for each."""
+    written = max(measured.written.value, measured.labels)
     each = (measured.prompt.value * api.read + written * api.written) / 1e6
     share = (measured.prompt.high - measured.prompt.value) / max(measured.prompt.value, 1.0)
     dollars = Mean(rows * each, rows * each * (1 - share), rows * each * (1 + share))

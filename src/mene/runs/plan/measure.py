@@ -12,6 +12,7 @@ from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.events import Events, on_stderr
 from mene.judge.any_judge import AnyJudge
+from mene.judge.claims import is_by_claims
 from mene.runs.run import run
 from mene.runs.tables import Row
 from mene.stats.intervals import student
@@ -35,8 +36,9 @@ class Measured:
 
     Attributes:
         rows: number of judged rows; ``failed`` more failed on at least one criterion.
-        seconds: per row, averaged over the whole measurement, without loading; None with too few rows.
+        seconds: per row, averaged over the whole measurement, without loading.
         prompt: prompt tokens per row; ``cached``: those not computed; ``written``: tokens of critiques.
+        labels: labels chosen per row: one for each question that is asked about it, and each sample of the answer.
     """
 
     rows: int
@@ -45,6 +47,7 @@ class Measured:
     prompt: Mean
     cached: Mean
     written: Mean
+    labels: float = 1.0
 
     @property
     def read(self) -> float:
@@ -95,7 +98,15 @@ def measure(
         prompt=_mean(prompt),
         cached=_mean(cached),
         written=_mean(written),
+        labels=fmean(sum(_labels(v) for v in row) for row in good) * judge.judges[0].preset.samples,
     )
+
+
+def _labels(verdict: Verdict) -> int:
+    """Return the number of questions behind a verdict: claims, or both orders or responses of a pair."""
+    if is_by_claims(verdict):
+        return len(verdict.parts)
+    return 2 if verdict.compare in ("both-orders", "pointwise") else 1
 
 
 def _mean(values: list[int]) -> Mean:
