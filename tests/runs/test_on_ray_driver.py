@@ -167,6 +167,17 @@ def test_overwrite_uses_no_ledger_of_a_killed_run(tmp_path, toy) -> None:
     assert not Path(job.work).exists()
 
 
+def test_a_stopped_overwriting_run_takes_nothing_away(tmp_path, toy) -> None:
+    job = job_of(tmp_path, toy)
+    go(driver_of(job), 9)
+    driver = driver_of(job, overwrite=True)
+    assert not driver.known
+    assert places(go(driver, 9, most=1)) == [(0, 9), (9, 9), (18, 6)]
+    assert len(rows_of(job.folder)) == 24
+    other = replace(job, criteria=load_criteria("tone"), run="other")
+    assert go(driver_of(other, overwrite=True), 9, most=0).parts == []
+
+
 @pytest.mark.posix
 def test_sigterm_while_ray_starts_ends_it_once_ray_is_there(monkeypatch) -> None:
     cluster.prepare()
