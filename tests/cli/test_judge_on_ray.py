@@ -11,7 +11,7 @@ import pytest
 
 from mene.cli.judge_on_ray import _asked, _default_folder
 from mene.cli.judge_options import JudgeOptions
-from mene.cli.judges_on_ray import choice_of
+from mene.cli.judges_on_ray import choice_of, with_full_paths
 from mene.judge.preset import Preset, load_preset
 from mene.runs.parts import beginning
 from mene.runs.parts.manifest import Manifest, save
@@ -211,3 +211,21 @@ def test_workers_compute_as_the_driver_would(identity: str, choice: dict[str, st
     assert choice_of(load_preset("base"), engine) == choice
     served = Preset(engine="openai", weights=Weights(served="x"))
     assert choice_of(served, engine) == {}
+
+
+def test_a_worker_elsewhere_finds_the_files_of_a_judge(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.gguf").touch()
+    (tmp_path / "model").mkdir()
+    for spec in ("openvino:m.gguf", "llamacpp:m.gguf", "hf:model", "vllm:model"):
+        preset = with_full_paths(load_preset(spec))
+        assert preset.weights.path == str(tmp_path / spec.partition(":")[2])
+        assert preset.name == spec
+    with_files = load_preset("llamacpp:m.gguf").model_copy(
+        update={"adapter": "model", "template": "m.gguf"}
+    )
+    preset = with_full_paths(with_files)
+    assert (preset.adapter, preset.template) == (str(tmp_path / "model"), str(tmp_path / "m.gguf"))
+    hub = load_preset("hf:org/name")
+    assert with_full_paths(hub) == hub
+    assert with_full_paths(load_preset("nano")) == load_preset("nano")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -162,3 +165,40 @@ def test_overwrite_uses_no_ledger_of_a_killed_run(tmp_path, toy) -> None:
     go(driver, 9)
     assert sum(s.judged for s in driver.summaries.values()) == 24
     assert not Path(job.work).exists()
+
+
+def test_a_stopped_overwriting_run_takes_nothing_away(tmp_path, toy) -> None:
+    job = job_of(tmp_path, toy)
+    go(driver_of(job), 9)
+    driver = driver_of(job, overwrite=True)
+    assert not driver.known
+    assert places(go(driver, 9, most=1)) == [(0, 9), (9, 9), (18, 6)]
+    assert len(rows_of(job.folder)) == 24
+    other = replace(job, criteria=load_criteria("tone"), run="other")
+    assert go(driver_of(other, overwrite=True), 9, most=0).parts == []
+
+
+@pytest.mark.posix
+def test_sigterm_while_ray_starts_ends_it_once_ray_is_there(monkeypatch) -> None:
+    cluster.prepare()
+    import ray
+    from ray._private import utils
+
+    started = []
+
+    def init(**own: Any) -> None:
+        utils.set_sigterm_handler(lambda *_: sys.exit(15))  # as Ray does
+        os.kill(os.getpid(), signal.SIGTERM)
+        started.append(own)
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), cluster.cluster():
+            raise AssertionError
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert started

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,46 @@ def test_some_rows_are_judged_and_nothing_is_written(toy, tmp_path, monkeypatch)
         measure(judge, criterion, rows("x"), events=nowhere)
 
 
+@pytest.mark.parametrize("texts", [["a"], ["a", "b", "c"]])  # one row, and several as long
+def test_rows_that_do_not_differ_have_no_interval(toy, texts) -> None:
+    judge = Judge("openai:toy@http://localhost", mode="verdict", engine=toy)
+    found = measure(judge, load_criterion("helpfulness"), rows(*texts), events=nowhere)
+    assert (found.seconds.low, found.seconds.high) == (None, None)
+    assert found.prompt.high == (None if len(texts) == 1 else found.prompt.value)
+    card, name = PRICES.gpus["h100"], "gpt-4o-mini"
+    for way in (
+        machines(found, 7200, 2, PRICES),
+        on_gpu(found, 7200, card, 1, 8_000_000_000, PRICES.assumptions),
+        by_api(found, 7200, name, PRICES.apis[name]),
+    ):
+        assert way is not None
+        assert way.hours is None or (way.hours.value > 0 and way.hours.high is None)
+        assert way.dollars is None or way.dollars.high in (None, way.dollars.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "criteria", "labels"),
+    [
+        ({}, ["helpfulness", "tone", "faithfulness"], 3),
+        ({"samples": 4, "mode": "critique"}, ["helpfulness"], 4),
+        ({"compare": "together"}, ["preference"], 1),
+        ({"compare": "both-orders", "samples": 2, "mode": "critique"}, ["preference"], 4),
+        ({"compare": "pointwise"}, ["preference", "helpfulness"], 3),
+        ({"claims": True}, ["faithfulness"], 3),
+    ],
+)
+def test_a_row_has_a_label_for_each_question(toy, settings, criteria, labels) -> None:
+    settings = {"mode": "verdict", **settings}
+    judge = Judge("openai:toy@http://localhost", engine=toy, **settings)
+    pair = {"response_a": "He left.", "response_b": "She left."}
+    both = [
+        Row(n, str(n), Sample(instruction="q", context="c", response=f"It is {n}. It was red. It is old.", **pair))
+        for n in range(2)
+    ]  # fmt: skip
+    found = measure(judge, load_criteria(criteria), both, events=nowhere)
+    assert (found.labels, len(toy.seen)) == (labels, 2 * labels)
+
+
 def test_machines_divide_the_time_and_each_keeps_a_share() -> None:
     one, four = machines(MEASURED, 7200, 1, PRICES), machines(MEASURED, 7200, 4, PRICES)
     assert one.hours is not None
@@ -86,9 +127,14 @@ def test_an_api_costs_its_tokens() -> None:
     assert way.hours is None
     assert way.dollars is not None
     assert way.dollars.value == pytest.approx(600 * api.read + api.written)
-    three = by_api(MEASURED, 1_000_000, "m", api, criteria=3)
+    three = by_api(replace(MEASURED, labels=3.0), 1_000_000, "m", api)
     assert three.dollars is not None
     assert three.dollars.value == pytest.approx(600 * api.read + 3 * api.written)
+    # With critiques, what they vary counts too.
+    reasons = by_api(replace(MEASURED, written=Mean(100, 50, 150)), 1_000_000, "m", api)
+    assert reasons.dollars is not None
+    assert reasons.dollars.low == pytest.approx(540 * api.read + 50 * api.written)
+    assert reasons.dollars.high == pytest.approx(660 * api.read + 150 * api.written)
 
 
 def test_the_cheapest_judge_is_one_that_surely_agrees() -> None:

@@ -87,7 +87,35 @@ def test_computation_is_what_pytorch_counts(adapter):
     found = plan(recipe(adapter, beta=0.1), SMALL, hardware("h100"), tokens(128, 16)).flops
     assert found["training"] == pytest.approx(counter.get_total_flops(), rel=0.02)
     # The reference is the model with its adapter, which then does nothing.
-    assert found["reference"] == pytest.approx(forward, rel=0.03)
+    assert found["reference"] == pytest.approx(forward, rel=0.01)
+
+
+def test_computation_above_kept_layers_is_what_pytorch_counts():
+    model = network(SMALL, LORA, "float32").train()
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from mene.train.forward import completion_logps
+    from mene.train.lower import Passing, layers_of
+
+    layers = layers_of(model)
+    some = batch(128, 16, 512)
+    with FlopCounterMode(display=False) as whole, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
+        completion_logps(model, some)
+    for number in range(2):
+        layers[number] = Passing(layers[number])
+    some["hidden"] = torch.randn(1, 128, 256)
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        logps = completion_logps(model, some)
+        forward = counter.get_total_flops()
+        logps.sum().backward()
+    kept = recipe(LORA, keep_lower=True, epochs=3)
+    found = plan(kept, SMALL, hardware("h100"), tokens(128, 16)).flops
+    assert found["training"] == pytest.approx(3 * counter.get_total_flops(), rel=0.03)
+    assert found["reference"] == pytest.approx(forward, rel=0.01)
+    # Of the pack, and of the development rows, which are as many.
+    assert found["lower"] == pytest.approx(2 * (whole.get_total_flops() - forward), rel=0.03)
 
 
 @pytest.mark.parametrize("adapter", [None, LORA])
@@ -236,8 +264,16 @@ def test_hours():
     assert found.flops["reference"] == 0
     assert found.hours is not None
     assert found.hours["training"] == found.flops["training"] / (0.4 * 989e12) / 3600
-    half = plan(mine, shape, hardware("h100", 2), tokens(1000, 10)).hours
-    assert half is not None and half["training"] == found.hours["training"] / 2
+    whole = found.hours["training"]
+    many = replace(tokens(1000, 10), packs=5)
+    for more, packs in ((2, 3), (4, 2), (5, 1), (64, 1)):  # packs of the GPU that has most
+        hours = plan(mine, shape, hardware("h100", more), many).hours
+        assert hours is not None and hours["training"] == pytest.approx(whole * packs / 5)
+    # Each process computes the whole reference, and judges all development rows.
+    judging = recipe(LORA, beta=0.1)
+    one, eight = (plan(judging, shape, hardware("h100", n), many).hours for n in (1, 8))
+    assert one is not None and eight is not None
+    assert (one["reference"], one["judging"]) == (eight["reference"], eight["judging"])
     # Measured: 1000 tokens, twice, at 50 a second.
     slow = plan(mine, shape, hardware("cpu", tokens_per_second=50), tokens(1000, 10)).hours
     assert slow is not None and slow["training"] == pytest.approx(40 / 3600)

@@ -25,6 +25,7 @@ from mene.train import trainer
 from mene.train.adapter import start_of
 from mene.train.examples import sample
 from mene.train.run import train
+from mene.train.store import last_checkpoint
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -302,7 +303,7 @@ def test_kill_9_and_go_on(data: Path, base: Path, tmp_path: Path) -> None:
     train(load_recipe(str(path)), data, output.with_name("whole"), device="cpu")
 
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while runs._last_checkpoint(output) is None:
+    while last_checkpoint(output) is None:
         assert process.poll() is None
         time.sleep(0.02)
     process.kill()
@@ -314,13 +315,13 @@ def test_kill_9_and_go_on(data: Path, base: Path, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_was_cut_short_is_passed_over(tmp_path: Path) -> None:
-    assert runs._last_checkpoint(tmp_path) is None
+    assert last_checkpoint(tmp_path) is None
     for number, state in {8: "{}", 9: None, 10: "{"}.items():
         folder = tmp_path / f"checkpoint-{number}"
         folder.mkdir()
         if state:
             (folder / "trainer_state.json").write_text(state)
-    assert runs._last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-8")
+    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-8"
 
 
 @pytest.mark.skipif(os.cpu_count() == 1, reason="two processes on one core")
@@ -336,11 +337,62 @@ def test_two_processes_have_the_loss_of_one(data: Path, base: Path, tmp_path: Pa
         *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"),
         *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"),
         *(str(script), "train", str(path), "--data", str(data), "--quiet"),
-        *("--output", str(tmp_path / "two"), "--device", "cpu"),
+        *("--device", "cpu", "--checkpoints", str(tmp_path / "store"), "--output"),
     ]
-    done = subprocess.run(command, timeout=300, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-4)
+    for place in ("two", "elsewhere"):  # both processes restore there what the first two have sent
+        done = subprocess.run(
+            [*command, str(tmp_path / place)], timeout=300, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert losses(tmp_path / place) == pytest.approx(losses(tmp_path / "one"), abs=1e-4)
+        shutil.rmtree(
+            max((tmp_path / "store").glob("checkpoint-*"), key=lambda p: int(p.name[11:]))
+        )
+
+
+BEGUN_BY_MANY = """\
+import sys
+from pathlib import Path
+from mene.recipe import load_recipe
+from mene.train.run import begin
+recipe = load_recipe(sys.argv[1])
+sys.stdin.readline()
+for number in range(200):
+    begin(recipe, Path(sys.argv[2]), Path(sys.argv[3]))
+"""
+
+
+def test_processes_that_begin_together_do_not_read_half_a_file(
+    data: Path, recipe_of: Any, tmp_path: Path
+) -> None:
+    recipe_of()
+    command = [sys.executable, "-c", BEGUN_BY_MANY, tmp_path / "mine.yaml", data, tmp_path / "run"]
+    pipe = subprocess.PIPE
+    several = [subprocess.Popen(command, stdin=pipe, stderr=pipe, text=True) for _ in range(3)]
+    for process in several:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [process.communicate(timeout=120)[1] for process in several] == [""] * 3
+
+
+def test_machines_with_other_checkpoints_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "gather_object", lambda own: [*own, "checkpoint-20"])
+    with pytest.raises(UsageError, match=r"different checkpoints \(checkpoint-20, none\); copy"):
+        runs._resumed(tmp_path)
+
+
+def test_a_folder_or_store_that_cannot_be_made_is_one_line(
+    data: Path, recipe_of: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(UsageError, match="cannot write here: .*; give another --checkpoints$"):
+        train(recipe_of(), data, tmp_path / "run", device="cpu", store=str(file / "store"))
+    with pytest.raises(UsageError, match="cannot write here: .*; use --output$"):
+        train(recipe_of(), data, file / "run", device="cpu", store=str(tmp_path / "store"))
 
 
 def test_another_recipe_or_other_data_is_refused(

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("transformers")
 
 from mene.runs.parts.storage import files_under, joined, write_bytes
-from mene.train.store import BESIDE, bring, send
+from mene.train.store import BESIDE, bring, last_checkpoint, send
 
 
 def run_in(folder: Path, *steps: int) -> Path:
@@ -44,7 +44,7 @@ def test_a_run_goes_on_elsewhere_from_its_newest_checkpoint(tmp_path, store) -> 
     assert bring(there, store) == "checkpoint-15"
     assert (there / "checkpoint-15/shards/0.bin").read_bytes() == b"\x0f"
     assert (there / "run.json").read_text() == "run.json of the run"
-    assert bring(there, store) is None  # a run is here
+    assert bring(there, store) is None  # it is here
 
 
 def test_a_checkpoint_that_was_cut_short_is_not_brought(tmp_path, store) -> None:
@@ -61,6 +61,18 @@ def test_several_processes_of_a_machine_restore_once(tmp_path, store) -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: bring(tmp_path / "there", store), range(4)))
     assert sorted(found, key=str) == [None, None, None, "checkpoint-5"]
+
+
+def test_a_machine_without_checkpoints_of_its_own_follows_the_first(tmp_path, store) -> None:
+    here, other = run_in(tmp_path / "here", 5, 10), run_in(tmp_path / "other")
+    send(here, "checkpoint-5", store)
+    assert bring(other, store) == "checkpoint-5"
+    send(here, "checkpoint-10", store)
+    (here / "checkpoint-10/trainer_state.json").write_text("{")  # cut short
+    assert bring(other, store) == "checkpoint-10"
+    assert bring(here, store) == "checkpoint-10"
+    assert last_checkpoint(here) == here / "checkpoint-10"
+    assert bring(run_in(tmp_path / "ahead", 15), store) is None
 
 
 def test_a_checkpoint_that_was_just_sent_stays(tmp_path, store) -> None:

@@ -28,7 +28,14 @@ from mene.cli.judge_options import (
     judges_of,
     refuse_rest,
 )
-from mene.cli.judges_on_ray import INSTEAD, choice_of, needs_of, opened_here, opened_in_worker
+from mene.cli.judges_on_ray import (
+    INSTEAD,
+    choice_of,
+    needs_of,
+    opened_here,
+    opened_in_worker,
+    with_full_paths,
+)
 from mene.cli.options import settings_of
 from mene.cli.summary_shown import print_summary
 from mene.criteria_set import CriteriaSet
@@ -289,7 +296,10 @@ def _job(options: JudgeOptions, asked: _Asked, judge: AnyJudge) -> Job:
     if pace and options.workers:
         settings = {**settings, "requests_per_minute": pace / options.workers}
     # Built-in presets by name: their files have other paths on other machines.
-    known = [spec if spec in preset_names() else load_preset(spec) for spec in asked.specs]
+    known = [
+        spec if spec in preset_names() else with_full_paths(load_preset(spec))
+        for spec in asked.specs
+    ]
     choices = [choice_of(one.preset, one.engine) for one in judge.judges]
     return Job(
         open=partial(opened_in_worker, known, choices, cast("Options", settings)),

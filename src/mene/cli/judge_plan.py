@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from mene.cli.judge_options import JudgeOptions
 
 
+_INTERVAL = "The 95 % interval is that of the rows measured, not of these."
+_NO_INTERVAL = "There is no 95 % interval: too few rows were judged, or all have as many tokens; judge more (--limit 50)."
+
+
 def judge_plan(options: JudgeOptions) -> int:
     """Print what judging all rows would take, measured on some rows; no file is written. Return the exit code."""
     criteria, prices, rows = _asked(options)
@@ -39,7 +44,7 @@ def judge_plan(options: JudgeOptions) -> int:
         judge,
         names,
         measured,
-        _ways(measured, rows, judge, len(names), options, prices),
+        _ways(measured, rows, judge, options, prices),
         choices(measured, rows, judge, names, options.agreement, prices),
         prices,
     )
@@ -116,7 +121,7 @@ def _measured(options: JudgeOptions, criteria: CriteriaSet) -> tuple[Measured, s
 
 
 def _ways(
-    measured: Measured, rows: int, judge: str, criteria: int, options: JudgeOptions, prices: Prices
+    measured: Measured, rows: int, judge: str, options: JudgeOptions, prices: Prices
 ) -> list[Way]:
     count, gpu = options.workers or 1, options.gpu
     ways = [machines(measured, rows, 1, prices)]
@@ -128,7 +133,7 @@ def _ways(
             way = on_gpu(measured, rows, card, count, known.weights, prices.assumptions)
             ways += [way] if way else []
     apis = prices.apis.items()
-    return [*ways, *(by_api(measured, rows, name, api, criteria) for name, api in apis)]
+    return [*ways, *(by_api(measured, rows, name, api) for name, api in apis)]
 
 
 def _as_json(plan: _Plan) -> dict[str, Any]:
@@ -170,11 +175,7 @@ def _show_ways(screen: Console, plan: _Plan) -> None:
     for name in ("where", "hours", "dollars", "how"):
         table.add_column(name, overflow="fold")
     for way in plan.ways:
-        hours = (
-            f"{_hours(way.hours.value)} ({_hours(way.hours.low)} to {_hours(way.hours.high)})"
-            if way.hours
-            else "by its rate limits"
-        )
+        hours = _span(way.hours, _hours) if way.hours else "by its rate limits"
         money = f"{way.dollars.value:,.2f}" if way.dollars else "not stated"
         table.add_row(plain(way.name), hours, money, plain(way.how))
     screen.print(table)
@@ -184,15 +185,16 @@ def _show_ways(screen: Console, plan: _Plan) -> None:
     a = plan.prices.assumptions
     screen.print(
         f"[dim]GPUs: {a.compute:.0%} of the peak while reading, {a.bandwidth:.0%} of the bandwidth while {a.together} rows are "
-        "written side by side; a small model reaches less. The 95 % interval is that of the rows measured, not of these.[/dim]"
+        f"written side by side; a small model reaches less. {_INTERVAL if measured.seconds.share else _NO_INTERVAL}[/dim]"
     )
 
 
 def _show_judges(screen: Console, plan: _Plan, wanted: float | None) -> None:
     """Print which measured judge is the cheapest that agrees with people well enough."""
     if not plan.judges:
+        every = "all of " if len(plan.criteria) > 1 else ""
         names = ", ".join(plan.criteria)
-        said = f"no judge has been measured on {names}, so none is known to be the cheapest that is enough"
+        said = f"no judge has been measured on {every}{names}, so none is known to be the cheapest that is enough"
         screen.print(plain(said))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -215,8 +217,11 @@ def _show_judges(screen: Console, plan: _Plan, wanted: float | None) -> None:
         screen.print(f"cheapest judge for {wanted:.0%}: {first.judge if first.enough else none}")
 
 
-def _span(mean: Mean) -> str:
-    return f"{mean.value:,.0f} ({mean.low:,.0f} to {mean.high:,.0f})"
+def _span(mean: Mean, said: Callable[[float], str] = "{:,.0f}".format) -> str:
+    """Return a mean with its interval, if it has one."""
+    if mean.low is None or mean.high is None or mean.low == mean.high:
+        return said(mean.value)
+    return f"{said(mean.value)} ({said(mean.low)} to {said(mean.high)})"
 
 
 def _hours(hours: float) -> str:

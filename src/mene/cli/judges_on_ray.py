@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +17,7 @@ from mene.judge.jury import Jury
 from mene.judge.open import HUB_CLIENTS, fetch, open_engine
 from mene.judge.preset import SERVED, Preset, load_preset
 from mene.judge.settings import Options, Settings
+from mene.library.load import TEMPLATES, built_in
 
 if TYPE_CHECKING:
     from mene.runs.on_ray.pipeline import Needs
@@ -66,6 +68,19 @@ def choice_of(preset: Preset, engine: Engine) -> dict[str, str]:
     return {"engine": name, "dtype": dtype_in(engine.identity)}
 
 
+def with_full_paths(preset: Preset) -> Preset:
+    """Return the preset with full paths of files that are here: workers on other machines have another working folder."""
+
+    def full(name: str | None) -> str | None:
+        return os.path.abspath(name) if name and os.path.exists(name) else name
+
+    weights = preset.weights.model_copy(update={"path": full(preset.weights.path)})
+    changes = {"weights": weights, "adapter": full(preset.adapter)}
+    if built_in(TEMPLATES, preset.template) is None:
+        changes["template"] = full(preset.template)
+    return preset.model_copy(update=changes)
+
+
 def needs_of(presets: Sequence[Preset]) -> Needs:
     """Return the resources that a worker with these judges needs."""
     from mene.runs.on_ray.pipeline import Needs
@@ -95,7 +110,11 @@ def engine_on_ray(preset: Preset, *, critique: bool, concurrency: int | None = N
             preset = preset.model_copy(update=choice_of(preset, here))
             here.close()
     opening = partial(
-        open_engine, preset, critique=critique, concurrency=concurrency, events=nowhere
+        open_engine,
+        with_full_paths(preset),
+        critique=critique,
+        concurrency=concurrency,
+        events=nowhere,
     )
     return RayEngine(opening, needs_of([preset]))
 

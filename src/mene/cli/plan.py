@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from mene.cli.train import TrainOptions
 
 
+_NAMES = {"lower": "lower layers"}
+
+
 def show_plan(options: TrainOptions, recipe: Recipe, data: Path) -> int:
     """Print what a training would take. Return the exit code: 1 if it would not fit into memory."""
     if recipe.base is None:
@@ -80,7 +83,9 @@ def plan_table(plan: Plan) -> Table:
     )
     hours = plan.hours
     rows = [
-        (k, f"{v:.2e} FLOP", _time(hours[k]) if hours else "") for k, v in plan.flops.items() if v
+        (_NAMES.get(k, k), f"{v:.2e} FLOP", _time(hours[k]) if hours else "")
+        for k, v in plan.flops.items()
+        if v
     ]
     speed = (
         f"at {UTILISATION:.0%} of {hard.tflops} TFLOPS" if hard.tflops else "unknown: measure it"

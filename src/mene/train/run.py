@@ -20,12 +20,14 @@ import numpy as np
 import torch
 import transformers
 import yaml
+from accelerate.utils import gather_object
 from pydantic import ValidationError
 
 from mene.curate.pair import Pair, read_pairs
 from mene.engines.transformers.loaded import Loaded
 from mene.errors import UsageError
 from mene.events import Events, begin_work, on_stderr
+from mene.files import write_whole
 from mene.recipe import Recipe
 from mene.runs.parts.storage import joined, make_folder, read_bytes
 from mene.train.adapter import start_of, weights_of
@@ -34,7 +36,7 @@ from mene.train.forward import Model, Read, is_flexible, reference_logps, tensor
 from mene.train.judging import Report
 from mene.train.lower import Lower, leave_out, untrained
 from mene.train.model import open_model
-from mene.train.store import Sending, bring
+from mene.train.store import Sending, bring, last_checkpoint, one_process, unwritable
 from mene.train.trainer import JointTrainer
 from mene.weights.cache import sha256
 
@@ -61,7 +63,8 @@ def train(
         report: called with every line of the log.
         events: called with the progress of the work before the training (``reading``, ``lower layers``, ``reference``).
         stopping: called after each step; True ends the run with a checkpoint to resume from.
-        store: a folder or an address (``s3://…``) that checkpoints are copied to, and restored from if ``output`` is empty.
+        store: a folder or an address (``s3://…``) that checkpoints are copied to. The run goes on from the newest there, where
+            that is newer than those in ``output``.
 
     Returns:
         The folder of the trained adapter or model; None if the run was interrupted.
@@ -74,10 +77,11 @@ def train(
     # A GGUF file has no config.json; PEFT would warn about it at every checkpoint.
     warnings.filterwarnings("ignore", message="Could not find a config file")
     if store is not None:
-        make_folder(store)  # fails now rather than at the first checkpoint
+        _make_store(store)
         _check_store(inputs_of(recipe, data), store)
-        bring(output, store)
     begin(recipe, data, output)
+    if store is not None:
+        bring(output, store)
     loaded = open_model(recipe, device)
     pairs = sample(read_pairs(data / "train.jsonl"), recipe.train.pairs, recipe.seed)
     held = [p for p in read_pairs(data / "dev.jsonl") if p.mode == "verdict"]
@@ -117,7 +121,7 @@ def train(
     )
     if store is not None:
         trainer.add_callback(Sending(output, store))
-    trainer.train(resume_from_checkpoint=_last_checkpoint(output))
+    trainer.train(resume_from_checkpoint=_resumed(output))
     if trainer.state.global_step < trainer.state.max_steps:
         return None
     target = output / ("adapter" if recipe.adapter else "model")
@@ -134,18 +138,18 @@ def begin(recipe: Recipe, data: Path, output: Path) -> None:
         UsageError: data are missing, or the folder holds a run with another recipe or other data.
     """
     found = inputs_of(recipe, data)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        before = output / "run.json"
-        if before.exists() and (other := _other(found, before.read_bytes())):
-            raise UsageError(
-                f"{output}: holds a run with another {other}; give another --output, or delete the folder to start again"
-            )
-        before.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-        said = yaml.safe_dump(found["recipe"], sort_keys=False)
-        (output / "recipe.yaml").write_text(said, "utf-8")
-    except OSError as error:
-        raise UsageError(f"{output}: cannot write here: {error.strerror}; use --output") from None
+    with one_process(output):  # another would read a file that is half written
+        try:
+            before = output / "run.json"
+            if before.exists() and (other := _other(found, before.read_bytes())):
+                raise UsageError(
+                    f"{output}: holds a run with another {other}; give another --output, or delete the folder to start again"
+                )
+            write_whole(before, json.dumps(found, indent=1) + "\n")
+            said = yaml.safe_dump(found["recipe"], sort_keys=False)
+            (output / "recipe.yaml").write_text(said, "utf-8")
+        except OSError as error:
+            raise unwritable(output, error) from None
 
 
 def inputs_of(recipe: Recipe, data: Path) -> dict[str, Any]:
@@ -158,6 +162,19 @@ def inputs_of(recipe: Recipe, data: Path) -> dict[str, Any]:
     if recipe.adapter is not None and recipe.adapter.start:
         sums["start"] = _sum(weights_of(start_of(recipe.adapter.start)))
     return {"recipe": recipe.model_dump(mode="json"), "data": sums}
+
+
+def _make_store(store: str) -> None:
+    """Create the store now, so that it does not fail at the first checkpoint.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    try:
+        make_folder(store)
+    except UsageError as error:
+        why = str(error).removesuffix("; use -o")  # the option of a folder of verdicts
+        raise UsageError(f"{why}; give another --checkpoints") from None
 
 
 def _check_store(found: dict[str, Any], store: str) -> None:
@@ -259,13 +276,17 @@ def _references(
     return found
 
 
-def _last_checkpoint(output: Path) -> str | None:
-    """Return the newest complete checkpoint; an incomplete one lacks its state, which is written last."""
-    found = sorted(output.glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]))
-    for folder in reversed(found):
-        try:
-            json.loads((folder / "trainer_state.json").read_text("utf-8"))
-        except (OSError, ValueError):
-            continue
-        return str(folder)
-    return None
+def _resumed(output: Path) -> str | None:
+    """Return the checkpoint to go on from, or None.
+
+    Raises:
+        UsageError: the processes have different ones: machines that share no folder, and only the first writes checkpoints.
+    """
+    found = last_checkpoint(output)
+    names = sorted(set(gather_object(["none" if found is None else found.name])))
+    if len(names) > 1:
+        raise UsageError(
+            f"{output}: the machines would go on from different checkpoints ({', '.join(names)}); copy the newest to all of "
+            "them, and give --checkpoints, or an --output that they share"
+        )
+    return None if found is None else str(found)

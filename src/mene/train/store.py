@@ -1,18 +1,22 @@
 """Copies of a run's checkpoints in a shared folder or an object store, so that a run survives the loss of its machine.
 
 A complete checkpoint is copied with its ``trainer_state.json`` last, so that one without it is recognised as incomplete. The
-other files needed to resume (the run's inputs, the reference's log-probabilities, the log) are copied too. A run in an empty
-folder starts from the copy.
+other files needed to resume (the run's inputs, the reference's log-probabilities, the log) are copied too. A run goes on from
+the copy where it is newer than what the folder has: of several machines, only the first has checkpoints of its own.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 from transformers import TrainerCallback
 
+from mene.errors import UsageError
 from mene.runs.parts.storage import fetch_file, files_under, joined, remove, send_file
 
 LAST = "trainer_state.json"
@@ -58,35 +62,68 @@ def send(output: Path, checkpoint: str, store: str) -> None:
 
 
 def bring(output: Path, store: str) -> str | None:
-    """Restore the newest complete checkpoint to a folder without a run; return its name, or None if there is none.
+    """Restore the newest complete checkpoint to a folder that has none as new; return its name, or None if there is none.
+
+    Of several processes of a machine one restores it, and the others wait.
 
     Raises:
         UsageError: the store cannot be read.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    with FileLock(
-        output / ".restoring.lock"
-    ):  # one process of a machine restores, the others wait for it
+    with one_process(output):
         return _bring(output, store)
 
 
 def _bring(output: Path, store: str) -> str | None:
-    if (output / "run.json").exists():
-        return None
     there = files_under(store)
-    whole = [
-        step for name in there if name.endswith(f"/{LAST}") and (step := _step(name)) is not None
-    ]
-    if not whole:
+    whole = [one for one in there if one.endswith(f"/{LAST}")]
+    newest = max((step for one in whole if (step := _step(one)) is not None), default=None)
+    here = last_checkpoint(output)
+    if newest is None or (here is not None and (_step(here.name) or 0) >= newest):
         return None
-    newest = f"checkpoint-{max(whole)}"
-    wanted = [name for name in there if name in BESIDE or name.startswith(f"{newest}/")]
-    # The files that mark a run as present come last: an incomplete copy is then repeated.
-    for name in sorted(wanted, key=lambda name: (name == "run.json", name.endswith(LAST))):
-        target = output / name
+    name = f"checkpoint-{newest}"
+    wanted = [one for one in there if one in BESIDE or one.startswith(f"{name}/")]
+    # What makes the checkpoint complete comes last: an incomplete copy is then repeated.
+    for one in sorted(wanted, key=lambda one: one == f"{name}/{LAST}"):
+        target = output / one
         target.parent.mkdir(parents=True, exist_ok=True)
-        fetch_file(joined(store, name), target)
-    return newest
+        fetch_file(joined(store, one), target)
+    return name
+
+
+def last_checkpoint(output: Path) -> Path | None:
+    """Return the newest complete checkpoint; an incomplete one lacks its state, which is written last."""
+    found = sorted(output.glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]))
+    for folder in reversed(found):
+        try:
+            json.loads((folder / "trainer_state.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            continue
+        return folder
+    return None
+
+
+@contextmanager
+def one_process(output: Path) -> Iterator[None]:
+    """Do something in a run's folder in one process of this machine at a time, while the others wait.
+
+    Raises:
+        UsageError: the folder cannot be written.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(output / ".lock")
+        lock.acquire()
+    except OSError as error:
+        raise unwritable(output, error) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def unwritable(output: Path, error: OSError) -> UsageError:
+    """Return what to say of a run's folder that cannot be written."""
+    return UsageError(f"{output}: cannot write here: {error.strerror}; use --output")
 
 
 def _step(name: str) -> int | None:

@@ -66,11 +66,10 @@ def cluster(instead: str = "--engine ray", **own: Any) -> Iterator[None]:
     address = os.environ.get("RAY_ADDRESS")
     own = {} if address else {"address": "local", "include_dashboard": False, **own}
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    at_end = signal.getsignal(signal.SIGTERM)
     try:
         try:
             _knock(address or "")
-            with _silent():
+            with _sigterm_waits(), _silent():
                 ray.init(logging_level=logging.ERROR, log_to_driver=False, **own)
         except Exception as error:  # Ray raises various exceptions here
             raise EngineError(
@@ -78,11 +77,34 @@ def cluster(instead: str = "--engine ray", **own: Any) -> Iterator[None]:
                 if address
                 else f"Ray did not start ({said(error)}); try again, or go without {instead}"
             ) from None
-        if at_end is not None and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, at_end)  # Ray has installed its own handler
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _sigterm_waits() -> Iterator[None]:
+    """Let SIGTERM wait until Ray has started, then give it to the caller's handler. Ray's own handler ends the process without a
+    word, and a start that is cut in half may abort it."""
+    caller = signal.getsignal(signal.SIGTERM)
+    if caller is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    from ray._private import utils
+
+    came = []
+    rays = getattr(utils, "set_sigterm_handler", None)
+    if rays is not None:
+        utils.set_sigterm_handler = lambda handler: None
+    signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        if rays is not None:
+            utils.set_sigterm_handler = rays
+        signal.signal(signal.SIGTERM, caller)
+    if came:
+        signal.raise_signal(signal.SIGTERM)
 
 
 @contextmanager

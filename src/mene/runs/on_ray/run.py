@@ -131,12 +131,13 @@ class _Driver:
         self.summaries = summaries
         for name in criteria:
             summaries.setdefault(name, Summary())
-        old = None if overwrite else check_folder(job.folder, judge, criteria)
+        old = _earlier(job.folder, judge, criteria, overwrite)
         self.there = parts_in(job.folder)
         # Parts that count until this run has replaced them.
         self.old = list(_counted(old, job.files, self.there)) if old else []
         # Parts that can be used unread: of this run, complete, and without failed rows. Marks of other runs are never asked for.
-        self.known = {part.mark: part for part in self.old if _whole(part, job.form, self.there)}
+        whole = (part for part in self.old if _whole(part, job.form, self.there))
+        self.known = {} if overwrite else {part.mark: part for part in whole}
         self.manifest = Manifest(
             mene=__version__,
             judge=judge,
@@ -283,6 +284,20 @@ class _Driver:
                 left.unlink(missing_ok=True)
         shutil.rmtree(self.work, ignore_errors=True)
         return saved
+
+
+def _earlier(folder: str, judge: str, criteria: dict[str, str], overwrite: bool) -> Manifest | None:
+    """Return the manifest of a folder that belongs to this judge and these criteria, if any.
+
+    Raises:
+        LedgerError: it belongs to others, and is not to be overwritten.
+    """
+    try:
+        return check_folder(folder, judge, criteria)
+    except LedgerError:
+        if overwrite:
+            return None
+        raise
 
 
 def _counted(old: Manifest, files: tuple[str, ...], there: dict[str, int]) -> Iterator[Part]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mene.runs.plan.measure import Mean, Measured
+from mene.runs.plan.measure import Mean, Measured, spread
 from mene.runs.plan.prices import API, GPU, Agreement, Assumptions, Prices
 
 
@@ -55,8 +55,8 @@ class Choice:
 def machines(measured: Measured, rows: int, count: int, prices: Prices) -> Way:
     """Return the forecast for this machine (``count`` = 1), or several like it."""
     speed = count * (prices.assumptions.machines if count > 1 else 1.0)
-    hours = _times(measured.seconds, rows / 3600 / speed)
-    dollars = _times(hours, prices.machine.hour * count) if prices.machine.hour else None
+    hours = measured.seconds.times(rows / 3600 / speed)
+    dollars = hours.times(prices.machine.hour * count) if prices.machine.hour else None
     name = "this machine" if count == 1 else f"{count} machines like this"
     kept = f", each at {prices.assumptions.machines:.0%} of its speed" if count > 1 else ""
     return Way(name, hours, dollars, f"measured: {measured.seconds.value:.3g} s a row{kept}")
@@ -72,27 +72,26 @@ def on_gpu(
     reading = 2 * weights * measured.read / flops
     moved = weights * by.bytes / (gpu.bandwidth * 1e9 * by.bandwidth) / by.together
     writing = measured.written.value * max(moved, 2 * weights / flops)
-    share = _share(measured.seconds)
     seconds = reading + writing
     hours = rows * seconds / 3600 / count / (by.machines if count > 1 else 1.0)
-    span = Mean(hours, hours * (1 - share), hours * (1 + share))
+    span = spread(hours, measured.seconds.share)
     name = gpu.name if count == 1 else f"{count} x {gpu.name}"
     how = f"reckoned: {seconds * 1e3:.3g} ms a row, ${gpu.hour:.2f} an hour ({gpu.seen})"
-    return Way(name, span, _times(span, gpu.hour * count), how)
+    return Way(name, span, span.times(gpu.hour * count), how)
 
 
-def by_api(measured: Measured, rows: int, name: str, api: API, criteria: int = 1) -> Way:
-    """Return the forecast for a model behind an API. A judge that only chooses labels writes one token for each.
+def by_api(measured: Measured, rows: int, name: str, api: API) -> Way:
+    """Return the forecast for a model behind an API. A judge that only chooses labels writes one token for each."""
 
-    Args:
-        criteria: by which each row is judged.
-    """
-    written = max(measured.written.value, float(criteria))
-    each = (measured.prompt.value * api.read + written * api.written) / 1e6
-    share = (measured.prompt.high - measured.prompt.value) / max(measured.prompt.value, 1.0)
-    dollars = Mean(rows * each, rows * each * (1 - share), rows * each * (1 + share))
+    def dollars(read: float, written: float) -> float:
+        return rows * (read * api.read + max(written, measured.labels) * api.written) / 1e6
+
+    read, written = measured.prompt, measured.written
+    ends = [(read.low, written.low), (read.high, written.high)]
+    low, high = (None if r is None or w is None else dollars(r, w) for r, w in ends)
+    spent = Mean(dollars(read.value, written.value), low, high)
     how = f"${api.read:g} and ${api.written:g} for a million tokens read and written ({api.seen})"
-    return Way(name, None, dollars, how)
+    return Way(name, None, spent, how)
 
 
 def choices(
@@ -115,11 +114,3 @@ def choices(
         hours = here * known.weights / own.weights if own else None
         found.append(Choice(name, agreement, wanted is None or sure >= wanted, hours))
     return sorted(found, key=lambda one: (not one.enough, prices.judges[one.judge].weights))
-
-
-def _times(mean: Mean, factor: float) -> Mean:
-    return Mean(mean.value * factor, mean.low * factor, mean.high * factor)
-
-
-def _share(mean: Mean) -> float:
-    return (mean.high - mean.value) / mean.value if mean.value else 0.0

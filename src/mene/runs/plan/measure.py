@@ -12,6 +12,7 @@ from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.events import Events, on_stderr
 from mene.judge.any_judge import AnyJudge
+from mene.judge.claims import is_by_claims
 from mene.runs.run import run
 from mene.runs.tables import Row
 from mene.stats.intervals import student
@@ -22,11 +23,30 @@ ROWS = 50
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over rows, and its 95 % interval (Student's t)."""
+    """A mean over rows, and its 95 % interval (Student's t); the ends are None where nothing is known of how rows differ."""
 
     value: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def share(self) -> float | None:
+        """Half the interval's width, as a share of the mean; None where rows do not differ, or nobody knows."""
+        if self.high is None or not self.value:
+            return None
+        return (self.high - self.value) / self.value or None
+
+    def times(self, factor: float) -> Mean:
+        """Return the mean of values that are all multiplied by a number, 0 or more."""
+        low, high = (None if end is None else end * factor for end in (self.low, self.high))
+        return Mean(self.value * factor, low, high)
+
+
+def spread(value: float, share: float | None) -> Mean:
+    """Return a mean whose interval is as wide as a share of it; see ``Mean.share``."""
+    if share is None:
+        return Mean(value)
+    return Mean(value, max(0.0, value * (1 - share)), value * (1 + share))
 
 
 @dataclass(frozen=True)
@@ -35,8 +55,9 @@ class Measured:
 
     Attributes:
         rows: number of judged rows; ``failed`` more failed on at least one criterion.
-        seconds: per row, averaged over the whole measurement, without loading; None with too few rows.
+        seconds: per row, averaged over the whole measurement, without loading.
         prompt: prompt tokens per row; ``cached``: those not computed; ``written``: tokens of critiques.
+        labels: labels chosen per row: one for each question that is asked about it, and each sample of the answer.
     """
 
     rows: int
@@ -45,6 +66,7 @@ class Measured:
     prompt: Mean
     cached: Mean
     written: Mean
+    labels: float = 1.0
 
     @property
     def read(self) -> float:
@@ -64,7 +86,7 @@ def measure(
     The first rows must be typical: shuffle a table that is sorted by length, or plan with a random sample.
 
     Raises:
-        UsageError: fewer than two rows could be judged.
+        UsageError: no row could be judged.
     """
     found: defaultdict[int | None, list[Verdict]] = defaultdict(list)
 
@@ -77,28 +99,32 @@ def measure(
     if not good:
         why = errors[0] if errors else "the table has no rows"
         raise UsageError(f"no row could be judged, so there is nothing to plan with: {why}")
-    if len(good) < 2:
-        raise UsageError(
-            "one row says nothing about how much others differ; plan with a --limit of 2 or more (50 is usual)"
-        )
-    seconds = summary.seconds / len(good)
     # The variation between rows is known for tokens only, since rows are not timed one by one.
     prompt = [sum(v.usage.prompt_tokens for v in row) for row in good]
     cached = [sum(v.usage.cached_tokens for v in row) for row in good]
     written = [sum(v.usage.completion_tokens for v in row) for row in good]
-    spread = _mean([p - c + w for p, c, w in zip(prompt, cached, written, strict=True)])
-    share = (spread.high - spread.value) / spread.value if spread.value else 0.0
+    tokens = _mean([p - c + w for p, c, w in zip(prompt, cached, written, strict=True)])
     return Measured(
         rows=len(good),
         failed=len(found) - len(good),
-        seconds=Mean(seconds, max(0.0, seconds * (1 - share)), seconds * (1 + share)),
+        seconds=spread(summary.seconds / len(good), tokens.share),
         prompt=_mean(prompt),
         cached=_mean(cached),
         written=_mean(written),
+        labels=fmean(sum(_labels(v) for v in row) for row in good) * judge.judges[0].preset.samples,
     )
+
+
+def _labels(verdict: Verdict) -> int:
+    """Return the number of questions behind a verdict: claims, or both orders or responses of a pair."""
+    if is_by_claims(verdict):
+        return len(verdict.parts)
+    return 2 if verdict.compare in ("both-orders", "pointwise") else 1
 
 
 def _mean(values: list[int]) -> Mean:
     mean = fmean(values)
+    if len(values) < 2:
+        return Mean(mean)
     half = student(len(values)) * stdev(values) / math.sqrt(len(values))
     return Mean(mean, max(0.0, mean - half), mean + half)

@@ -5,6 +5,7 @@ Rules of thumb from the literature, with this trainer's constants (those of memo
 * Computation (Kaplan et al. 2020, arXiv 2001.08361, section 2.1): forward 2 FLOPs per matrix weight and token; backward the
   same again for the activations and once more for the weights. So 6 N T where all weights are trained; with an adapter 2 N T
   forward, 2 N T backward through the layers that have one, and 6 A T for the adapter. N counts matrices, not the embedding.
+* With ``train.keep_lower``, the layers below the adapter are computed once, and only those above at each reading.
 * Attention: 4 d per layer and pair of nodes, d = heads x head width. Kaplan et al. halve it for causal masks; a tree's mask is
   dense, and nothing is skipped.
 """
@@ -30,8 +31,9 @@ class Plan:
     """The forecast of a run.
 
     Attributes:
-        flops: of all GPUs together: ``training``, ``reference``, ``judging``.
-        hours: the same keys, without loading; None where the speed is unknown.
+        flops: of each work, done once: ``training``, ``reference``, ``judging``, and ``lower`` (``train.keep_lower``).
+        hours: the same keys, without loading; None where the speed is unknown. GPUs share the packs of the training and of the
+            lower layers; the reference and the judging of development rows are done by each.
         remedies: changes with which it fits, one per line; empty if it fits.
     """
 
@@ -65,7 +67,11 @@ def plan(recipe: Recipe, shape: Shape, hardware: Hardware, tokens: Tokens) -> Pl
     speed = hardware.flops or (hardware.tflops or 0) * 1e12 * UTILISATION
     if hardware.tokens_per_second and seen:
         speed = flops["training"] / seen * hardware.tokens_per_second
-    hours = {k: v / speed / hardware.gpus / 3600 for k, v in flops.items()} if speed else None
+    share = -(-tokens.packs // hardware.gpus) / max(
+        1, tokens.packs
+    )  # of the packs, in the GPU that has most
+    shared = {"training": share, "lower": share}
+    hours = {k: v * shared.get(k, 1.0) / speed / 3600 for k, v in flops.items()} if speed else None
     base = recipe.base or Weights()
     return Plan(
         base=base.hub or (base.wheel or "").partition("==")[0] or base.path or "",
@@ -93,17 +99,21 @@ def _flops(recipe: Recipe, shape: Shape, tokens: Tokens) -> dict[str, float]:
     head = 2 * shape.vocabulary * shape.hidden * tokens.logits
     layer = 2 * shape.layer * tokens.tree
     attention = 4 * shape.width * tokens.squares
-    forward = shape.layers * (layer + attention) + head
+    upper = upper_layers(recipe, shape)
+    lower = (shape.layers - upper) * (layer + attention)
+    forward = upper * (layer + attention) + head + (0 if recipe.train.keep_lower else lower)
     if recipe.adapter is None:
         once = 3 * forward
     else:
-        back = upper_layers(recipe, shape) * (layer + 2 * attention) + head
-        once = forward + back + 6 * trained_weights(recipe, shape) * tokens.tree
-    rows = (recipe.train.evaluate + 1) * min(recipe.train.development, tokens.pairs)
+        adapter = 2 * trained_weights(recipe, shape) * tokens.tree
+        forward += adapter
+        once = forward + upper * (layer + 2 * attention) + head + 2 * adapter
+    judged = min(recipe.train.development, tokens.pairs) / max(1, tokens.pairs)
     return {
         "training": once * recipe.train.epochs,
         "reference": forward if recipe.train.beta else 0.0,
-        "judging": forward * rows / max(1, tokens.pairs),
+        "judging": forward * (recipe.train.evaluate + 1) * judged,
+        "lower": lower * (1 + judged) if recipe.train.keep_lower else 0.0,
     }
 
 
