@@ -11,8 +11,8 @@ import pytest
 from mene.judge.judge import Judge
 
 ROWS = [
-    {"context": "It opens at nine.", "response": "At nine."},
-    {"context": "It opens at nine, but not on Sundays.", "response": "At nine, and on Sundays at ten."},
+    {"context": "It opens at nine.", "response": "At nine.", "instruction": "When?", "reference": "At nine."},
+    {"context": "It opens at nine, but not on Sundays.", "response": "At nine, and on Sundays at ten.", "instruction": "When?", "reference": "At nine."},
 ]  # fmt: skip
 
 
@@ -43,6 +43,12 @@ def test_a_plan_says_what_is_not_known(plan) -> None:
     assert one.count("not known") == 3  # how long nano, small and base take here
 
 
+def test_agreement_on_several_criteria_says_which_is_which(plan) -> None:
+    said = " ".join(plan("--plan", "-c", "correctness").stdout.split())
+    assert "judge criterion agreement measured on here" in said
+    assert "small faithfulness 81%" in said and "small correctness 80%" in said
+
+
 def test_one_row_has_no_interval(plan) -> None:
     done = plan("--plan", "--limit", "1")
     said = " ".join(done.stdout.split())
@@ -57,6 +63,7 @@ def test_one_row_has_no_interval(plan) -> None:
     ("words", "said"),
     [
         (["other.jsonl", "--plan"], "other.jsonl: --plan measures one file, which stands for all"),
+        (["--plan", "--explain-rows", "0"], "leave --explain-rows out"),
         (["--plan", "--on", "ray"], "leave --on out, and say how many with --workers"),
         (["--on", "ray", "--rows", "5"], "--rows has no effect here; use it with --plan"),
         (["--on", "ray", "--gpu", "h100"], "--gpu has no effect here; use it with --plan"),

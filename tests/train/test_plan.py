@@ -397,3 +397,11 @@ def test_a_step_has_a_pack_for_each_process():
     one, many = (plan(asked, SMALL, hardware("h100", gpus), tokens).steps for gpus in (1, 64))
     assert one == asked.train.epochs * -(-tokens.packs // asked.train.packs)
     assert many == asked.train.epochs * -(-tokens.packs // 64) < one
+
+
+@pytest.mark.parametrize("words", [("--gpus", "8"), ("--gpu", "h100"), ("--rate", "90")])
+def test_options_of_a_plan_are_refused_without_it(here, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    done = here("train", "nano", *words)
+    assert done.returncode == 2
+    assert f"{words[0]} has no effect here; use it with --plan" in done.stderr

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mene.cli.console import Screen, plain, say, show_json
-from mene.cli.judge_options import criteria_of, refuse_rest
+from mene.cli.judge_options import criteria_of, given, refuse_rest
 from mene.cli.opening import judge_named, open_judge
 from mene.cli.options import settings_of
 from mene.cli.paths import check_input
@@ -92,9 +92,10 @@ def _asked(options: JudgeOptions) -> tuple[CriteriaSet, Prices, int]:
         raise UsageError(
             "--plan measures on this machine, and reckons for several; leave --on out, and say how many with --workers"
         )
-    if options.explain not in (None, "none") or options.reconsider:
+    reasons = given(options, "explain_rows", "reconsider")
+    if options.explain not in (None, "none") or reasons:
         raise UsageError(
-            "--plan measures verdicts, not the critiques behind some of them; leave --explain and --reconsider out, or plan a "
+            f"--plan measures verdicts, not the critiques behind some of them; leave {reasons or '--explain'} out, or plan a "
             "critique for every row with --mode critique"
         )
     refuse_rest(options, "--plan", "leave one of the two out")  # a plan has no verdicts
@@ -198,17 +199,25 @@ def _show_judges(screen: Console, plan: _Plan, wanted: float | None) -> None:
         screen.print(plain(said))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("judge", "agreement", "measured on", "here"):
+    several = len(plan.criteria) > 1
+    for column in (
+        "judge",
+        *(["criterion"] if several else []),
+        "agreement",
+        "measured on",
+        "here",
+    ):
         table.add_column(column)
     for one in plan.judges:
         enough = "" if one.enough else "  too low, or not sure"
         here = f"{'not known' if one.hours is None else _hours(one.hours)}{enough}"
-        for a in one.agreement.values():
+        for criterion, a in one.agreement.items():
             span = (
                 f" [{a.low:.0%}, {a.high:.0%}]" if a.low is not None and a.high is not None else ""
             )
             of = f"{a.rows} rows, {plain(a.of)}"
-            table.add_row(one.judge, f"{a.value:.0%}{plain(span)}", of, here)
+            who = (one.judge, plain(criterion)) if several else (one.judge,)
+            table.add_row(*who, f"{a.value:.0%}{plain(span)}", of, here)
     screen.print()
     screen.print(table)
     if wanted is not None:

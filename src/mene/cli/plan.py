@@ -36,7 +36,7 @@ def show_plan(options: TrainOptions, recipe: Recipe, data: Path) -> int:
         tokens = estimate_tokens(read_pairs(path), recipe)
     else:
         tokens = assume_tokens(recipe)
-    machine = hardware(options.gpu, options.gpus, options.rate)
+    machine = hardware(options.gpu or "h100", options.gpus or 1, options.rate)
     shape = shape_of(recipe.base)
     if not machine.tflops and not machine.tokens_per_second:
         machine = replace(machine, flops=measured_flops(recipe, shape))

@@ -17,6 +17,7 @@ from mene.cli.options import ChangesArgument, DeviceOption, PairsOption, QuietOp
 from mene.cli.plain_progress import Tenths
 from mene.cli.plan import show_plan
 from mene.cli.training import Pace, need_packages, need_room, note, stop_gently, training_bar
+from mene.errors import UsageError
 from mene.events import Advance, Begin, Event, Warn
 from mene.recipe import Recipe, load_recipe
 
@@ -36,10 +37,14 @@ class TrainOptions:
         bool, typer.Option("--plan", help="Estimate memory, tokens, FLOPs and hours, and stop.")
     ] = False
     gpu: Annotated[
-        str,
-        typer.Option("--gpu", help="Hardware for --plan: h100, h200, a100, l4, rtx4090 or cpu."),
-    ] = "h100"
-    gpus: Annotated[int, typer.Option("--gpus", min=1, help="Number of GPUs for --plan.")] = 1
+        str | None,
+        typer.Option(
+            "--gpu", help="Hardware for --plan: h100, h200, a100, l4, rtx4090 or cpu. [h100]"
+        ),
+    ] = None
+    gpus: Annotated[
+        int | None, typer.Option("--gpus", min=1, help="Number of GPUs for --plan. [1]")
+    ] = None
     rate: Annotated[
         float | None,
         typer.Option("--rate", min=0.1, help="Measured tokens per second, for --plan."),
@@ -66,6 +71,7 @@ def train(options: TrainOptions) -> int:
     data = options.data or Path(f"{name}-data")
     if options.plan:
         return show_plan(options, recipe, data)
+    _refuse_of_a_plan(options)
     need_packages()
     need_room(recipe, options.device)
     target = options.output or Path(f"{name}-run")
@@ -92,6 +98,15 @@ def train(options: TrainOptions) -> int:
         out.print(f"curves   {plain(target / 'run.html')}")
         out.print(f"next     mene export {plain(target)}")
     return 0
+
+
+def _refuse_of_a_plan(options: TrainOptions) -> None:
+    for name in ("gpu", "gpus", "rate"):
+        if getattr(options, name) is not None:
+            raise UsageError(
+                f"--{name} has no effect here; use it with --plan, or leave it out. Several GPUs train with `accelerate launch` "
+                "(docs/scale.md)"
+            )
 
 
 def _train(
