@@ -162,7 +162,7 @@ def check_values(values: dict[str, Any]) -> None:
                 assert load_preset(one)
     for rule in values.get("rule") or ():
         assert parse_rule(rule)
-    suite = str(values.get("suite") or "").removeprefix("bias:")
+    suite = str(values.get("suite") or "").removeprefix("bias:").removeprefix("robustness:")
     assert not suite or re.fullmatch(SHAPES + "|SET|robustness|bias", suite) or find_sets(suite)
     recipe = str(values.get("recipe") or "")
     if recipe and not re.fullmatch(SHAPES, recipe) and not recipe.endswith(".yaml"):

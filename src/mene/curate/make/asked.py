@@ -27,7 +27,7 @@ from mene.curate.raw.sources import Point, find_source, source_path
 from mene.scale import Scale
 
 SOURCE = "asked"
-TASKS = "number, asks, longer, shorter, mentions, lacks, begins, speaks, exclaims, sentences"
+TASKS = "ten about words, marks and length (own question)"
 WHY = "a program reads the answer from the response"
 RAW = ("q2_wow_consistency", "faithdial_audit")
 TRIES = 200  # rows looked at for one with the wanted answer

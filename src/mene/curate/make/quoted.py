@@ -25,7 +25,7 @@ from mene.curate.raw.sources import Point, find_source, find_view, source_path
 
 SOURCE = "quoted"
 TASKS = "done, better"
-WHY = "the task is carried out by the program, or what was asked for is known to be missing"
+WHY = "a program does the task, or what it is about is missing"
 EDITS: dict[str, Callable[[list[str]], str]] = {  # words of a question -> the task, done
     "repeated": " ".join,
     "capitals": lambda words: " ".join(words).upper(),
