@@ -187,6 +187,12 @@ def test_constant_judge_is_called_what_it_is():
     assert "the judge shows no skill" in said
 
 
+def test_failures_alone_have_no_accuracy():
+    rows = [verdict(i, label=None, criterion="faithfulness") for i in range(12)]
+    said = words(render(rows, {f"r{i}": "Yes" for i in range(12)}, when=WHEN))
+    assert "Accuracy" not in said and "0.0%" not in said
+
+
 def test_failed_rows_are_named_next_to_the_accuracy():
     rows = [verdict(i, label=None if i < 3 else "Yes") for i in range(40)]
     page = render(rows, {f"r{i}": "Yes" for i in range(40)}, when=WHEN)

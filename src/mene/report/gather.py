@@ -220,7 +220,9 @@ class _Section:
         wanted = wanted.copy()
         # Not chosen by the judge, so neither right nor wrong.
         wanted[self.even + self.abstained] = -1
-        found = self._agreement(scale) if (wanted >= 0).any() and scale is not None else None
+        # Rows that failed count as wrong, but of failures alone no agreement can be told.
+        told = bool((codes[wanted >= 0] >= 0).any())
+        found = self._agreement(scale) if told and scale is not None else None
         return Summary(
             criterion=criterion,
             judge=judge,
