@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from mene.cli.judge_on_ray import _asked, _default_folder
+from mene.cli.judge_on_ray import _asked
 from mene.cli.judge_options import JudgeOptions
 from mene.cli.judges_on_ray import choice_of, with_full_paths
+from mene.cli.tables_on_ray import default_folder
 from mene.judge.preset import Preset, load_preset
 from mene.runs.parts import beginning
 from mene.runs.parts.manifest import Manifest, save
@@ -86,7 +87,7 @@ def test_verdicts_lie_beside_their_table(tmp_path, monkeypatch, table, folder) -
     monkeypatch.chdir(tmp_path / "here")
     for n in (1, 2):
         (tmp_path / "here" / f"q[{n}].jsonl").write_text(ROW)
-    assert _default_folder(table) == folder
+    assert default_folder(table) == folder
 
 
 PART = "part-00000-0000000000-0123456789abcdef0123.jsonl"
