@@ -38,7 +38,9 @@ Perturb = Literal[
     "markdown",
     "tone",
 ]
-Make = Literal["answered", "arithmetic", "asked", "code", "facts", "javascript", "quoted", "safety"]
+Make = Literal[
+    "answered", "arithmetic", "asked", "code", "facts", "javascript", "quoted", "safety", "tools",
+]  # fmt: skip
 
 
 def _must_be(look_up: Callable[[str], object], name: str) -> None:

@@ -6,7 +6,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mene.curate.make import answered, arithmetic, asked, code, facts, javascript, quoted, safety
+from mene.curate.make import (
+    answered,
+    arithmetic,
+    asked,
+    code,
+    facts,
+    javascript,
+    quoted,
+    safety,
+    tools,
+)
 from mene.curate.raw.sources import Point
 
 
@@ -43,4 +53,5 @@ MAKERS: dict[str, Maker] = {
     "javascript": Maker(_alone(javascript.points), javascript.TASKS, javascript.WHY),
     "quoted": Maker(quoted.points, quoted.TASKS, quoted.WHY, reads=(quoted.RAW,)),
     "safety": Maker(safety.points, safety.TASKS, safety.WHY, reads=safety.RAW),
+    "tools": Maker(_alone(tools.points), tools.TASKS, tools.WHY),
 }
