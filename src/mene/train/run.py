@@ -9,7 +9,6 @@ model), ``lower/`` (output of the untrained layers, if stored), ``log.jsonl`` (a
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -32,10 +31,11 @@ from mene.recipe import Recipe
 from mene.runs.parts.storage import joined, make_folder, read_bytes
 from mene.train.adapter import start_of, weights_of
 from mene.train.examples import Example, Pack, example, packed, sample
-from mene.train.forward import Model, Read, is_flexible, reference_logps, tensors
+from mene.train.forward import Read, is_flexible, tensors
 from mene.train.judging import Report
 from mene.train.lower import Lower, leave_out, untrained
 from mene.train.model import open_model
+from mene.train.reference import references
 from mene.train.store import Sending, bring, last_checkpoint, one_process, unwritable
 from mene.train.trainer import JointTrainer
 from mene.weights.cache import sha256
@@ -106,12 +106,16 @@ def train(
         read = _lower(loaded, packs + development, output, recipe, events, stopping)
         if read is None:
             return None
-        references = _references(loaded.model, packs, output, recipe, events, read)
+        known = (
+            references(loaded.model, packs, output, events, read)
+            if recipe.train.beta
+            else [np.zeros(len(pack.lengths), np.float32) for pack in packs]
+        )
     trainer = JointTrainer(
         loaded.model,
         recipe,
         packs,
-        references,
+        known,
         development,
         output,
         loaded.device,
@@ -255,25 +259,6 @@ def _lower(
         return None
     leave_out(loaded.model, lower, packs[0])
     return lower.tensors
-
-
-def _references(
-    model: Model, packs: list[Pack], output: Path, recipe: Recipe, events: Events, read: Read
-) -> list[np.ndarray]:
-    """Return the log-probabilities under the untrained model, computed once and stored in the run's folder."""
-    if recipe.train.beta == 0:
-        return [np.zeros(len(pack.lengths), np.float32) for pack in packs]
-    path = output / "reference.npz"
-    if path.exists():
-        with np.load(path) as file:
-            return [file[str(i)] for i in range(len(packs))]
-    found = reference_logps(model, packs, begin_work(events, "reference", len(packs)), read)
-    if os.environ.get("RANK", "0") != "0":  # of several processes, only one writes
-        return found
-    part = path.with_suffix(".part.npz")
-    np.savez(part, **{str(i): values for i, values in enumerate(found)})  # pyright: ignore
-    part.replace(path)
-    return found
 
 
 def _resumed(output: Path) -> str | None:

@@ -32,8 +32,8 @@ class Plan:
 
     Attributes:
         flops: of each work, done once: ``training``, ``reference``, ``judging``, and ``lower`` (``train.keep_lower``).
-        hours: the same keys, without loading; None where the speed is unknown. GPUs share the packs of the training and of the
-            lower layers; the reference and the judging of development rows are done by each.
+        hours: the same keys, without loading; None where the speed is unknown. GPUs share the packs of the training, of the
+            reference and of the lower layers; each judges all development rows.
         remedies: changes with which it fits, one per line; empty if it fits.
     """
 
@@ -70,7 +70,7 @@ def plan(recipe: Recipe, shape: Shape, hardware: Hardware, tokens: Tokens) -> Pl
     share = -(-tokens.packs // hardware.gpus) / max(
         1, tokens.packs
     )  # of the packs, in the GPU that has most
-    shared = {"training": share, "lower": share}
+    shared = {"training": share, "reference": share, "lower": share}
     hours = {k: v * shared.get(k, 1.0) / speed / 3600 for k, v in flops.items()} if speed else None
     base = recipe.base or Weights()
     return Plan(
