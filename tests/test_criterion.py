@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 
 from mene.criterion import (
     Criterion,
-    behind,
     criterion_names,
     load_criterion,
-    named,
     parse_criterion,
-    told,
 )
+from mene.criterion_behind import behind, told
+from mene.criterion_name import named
 from mene.errors import SampleError, UsageError
 from mene.judge.preset import load_preset
 from mene.runs.parse import parse_verdict

@@ -9,7 +9,7 @@ import pytest
 
 from mene import Judge
 
-MODULES = ("mene.criterion", "mene.criteria_set", "mene.judge.judge", "mene.runs.frame")
+MODULES = ("mene.criterion_name", "mene.criteria_set", "mene.judge.judge", "mene.runs.frame")
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1] / "src"
 # A room imports those before it. The first is `mene/__init__.py`, which names all that a user imports, and loads it late.
 ORDER = (
     "mene", "errors", "text", "files", "events", "values", "library",
-    "message", "scale", "verdict", "sample", "criterion", "criteria_set", "template_view", "template", "labelled",
+    "message", "scale", "verdict", "sample", "criterion_name", "criterion", "criterion_behind", "criteria_set", "template_view", "template", "labelled",
     "weights", "stats", "engines", "judge", "runs", "report", "gate", "bench", "recipe", "curate", "train", "export",
     "serve", "arena", "integrations", "cli", "__main__",
 )  # fmt: skip

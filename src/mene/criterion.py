@@ -14,18 +14,15 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from mene.criterion_name import FREE, named
 from mene.errors import SampleError, UsageError, nearest
 from mene.library.check import parse
 from mene.library.load import CRITERIA, built_in, find, names, unknown
 from mene.sample import FIELDS, Sample
 from mene.scale import Kind, Scale, label_text, text_keys
 from mene.values.value import as_text, is_given
-from mene.verdict import Verdict, hash_of, scale_said
 
 UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
-# The name of every question in words in earlier versions; now each has its own, see ``named``.
-FREE = "custom"
-LONGEST = 40  # characters of a name made from a question, without the hash behind it
 
 
 class Criterion(BaseModel):
@@ -126,13 +123,13 @@ class Criterion(BaseModel):
     def own_question(self) -> str:
         """The question, to be stored in a verdict; empty for a built-in criterion, whose name identifies it."""
         name = built_in(CRITERIA, self.name)
-        return "" if name and _builtin(name).question == self.question else self.question
+        return "" if name and builtin(name).question == self.question else self.question
 
     @property
     def facts(self) -> dict[str, Any]:
         """``question``, ``scale`` and ``failing``, to be stored in a verdict; all empty for an unchanged built-in criterion."""
         name = built_in(CRITERIA, self.name)
-        own = _builtin(name) if name else None
+        own = builtin(name) if name else None
         if own and (own.question, own.scale, own.failing) == (
             self.question, self.scale, self.failing,
         ):  # fmt: skip
@@ -203,36 +200,6 @@ def _shown(needs: tuple[str, ...], uses: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f for f in FIELDS if f in needs or f in uses)
 
 
-def named(question: str) -> str:
-    """Return a name for a question, made from its words. It is always the same, and different for different questions.
-
-    >>> named("Is the reply polite?")
-    'is-the-reply-polite'
-    >>> named("Is the reply polite, and short?")  # the words alone do not say where the comma is
-    'is-the-reply-polite-and-short-cad255'
-    """
-    # Long questions are not cached: a server's clients send arbitrary ones.
-    return (_named if len(question) <= 4096 else _named.__wrapped__)(question)
-
-
-@lru_cache(256)
-def _named(question: str) -> str:
-    kept = (
-        c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in question.casefold()
-    )
-    words = "".join(kept).split()
-    name = "-".join(words)
-    plain = len(words) > 1 and question == f"{' '.join(words).capitalize()}?"
-    if plain and len(name) <= LONGEST and not built_in(CRITERIA, name):
-        return name
-    del words[LONGEST:]  # else a question of a million words takes hours
-    name = "-".join(words)
-    while len(name) > LONGEST and len(words) > 1:
-        words.pop()
-        name = "-".join(words)
-    return f"{name[:LONGEST]}-{hash_of(question)[:6]}".lstrip("-")
-
-
 @lru_cache(256)  # every verdict of a run has the same one
 def _shortened(kind: Kind, labels: tuple[str, ...]) -> str | dict[str, Any]:
     return _short(Scale(kind=kind, labels=labels))
@@ -257,45 +224,14 @@ def _short(scale: Scale) -> str | dict[str, Any]:
     return {"kind": scale.kind, "labels": list(scale.labels)}
 
 
-def told(verdict: Verdict) -> Criterion | None:
-    """Return the criterion as a verdict stores it, without label descriptions; None where the verdict stores no scale."""
-    if not verdict.scale:
-        return None
-    scale, failing = scale_said(verdict.scale), tuple(verdict.failing)
-    return _told(verdict.criterion, verdict.question, scale.kind, scale.labels, failing)
-
-
-@lru_cache(256)
-def _told(
-    name: str, question: str, kind: Kind, labels: tuple[str, ...], failing: tuple[str, ...]
-) -> Criterion:
-    own = built_in(CRITERIA, name)
-    asked = question or (_builtin(own).question if own else name or FREE)
-    return Criterion(
-        name=name or FREE, question=asked, scale=Scale(kind=kind, labels=labels), failing=failing
-    )
-
-
-def behind(
-    said: Criterion | None, name: str, question: str, labels: Collection[str]
-) -> Criterion | None:
-    """Return the criterion that verdicts were made with: the stored one (``told``), or the built-in one of that name.
-
-    None where there is neither, or its scale lacks one of ``labels``: the file comes from an earlier version, or its verdicts
-    use two scales.
-    """
-    if said is None and not question and (own := built_in(CRITERIA, name)):
-        said = _builtin(own)
-    return said if said is not None and set(labels) <= set(said.scale.labels) else None
-
-
 def criterion_names() -> list[str]:
     """Names of the built-in criteria, sorted."""
     return names(CRITERIA)
 
 
 @cache
-def _builtin(name: str) -> Criterion:
+def builtin(name: str) -> Criterion:
+    """Return a built-in criterion by its exact name."""
     found = find(CRITERIA, name)
     assert found is not None
     return parse_criterion(found.text, found.source)
@@ -352,7 +288,7 @@ def load_criterion(spec: str, scale: str | None = None) -> Criterion:
     except ValueError as error:
         raise UsageError(str(error)) from None
     if name := built_in(CRITERIA, spec):
-        found = _builtin(name)
+        found = builtin(name)
     elif file := find(CRITERIA, spec):
         if is_set(file.text):
             raise UsageError(

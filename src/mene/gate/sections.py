@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from mene.criterion import Criterion, behind, told
+from mene.criterion import Criterion
+from mene.criterion_behind import behind, told
 from mene.errors import UsageError, nearest, nearest_file
 from mene.judge.combine import SAME_TEXT
 from mene.runs.read_ledger import LeftOut, read_verdicts

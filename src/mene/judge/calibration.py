@@ -13,7 +13,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
-from mene.criterion import FREE, Criterion
+from mene.criterion import Criterion
+from mene.criterion_name import FREE
 from mene.scale import label_text, text_keys
 from mene.verdict import Compare
 

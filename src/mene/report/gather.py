@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from mene.criterion import Criterion, behind, told
+from mene.criterion import Criterion
+from mene.criterion_behind import behind, told
 from mene.judge.combine import SAME_TEXT
 from mene.report.summary import Box, Row, Summary
 from mene.sample import Sample

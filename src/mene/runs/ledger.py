@@ -22,7 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from mene.criterion import FREE
+from mene.criterion_name import FREE
 from mene.errors import LedgerError
 from mene.runs.known import Known
 from mene.runs.lent import Lent
