@@ -1,6 +1,8 @@
-"""Questions of your own, and agents: 200 rows written by hand for mene, of which no judge has seen one in its training.
+"""Questions of your own, and agents: 200 rows written by hand for mene. No judge has seen one in its training, and a
+second reader, who did not see the labels, gave the same one to all of them.
 
     python benchmarks/cases --judge base,small --work cases-run
+    python benchmarks/cases --judge base --alone --work cases-alone      # own questions about the response alone (--uses none)
 
 Own questions (``own.jsonl``): ``beside-context`` asks something that the context in view has nothing to do with (is it friendly?
 has it a number?), ``does-it`` whether a response does what is asked, ``refuses`` whether it declines. Agents (``agents.jsonl``):
@@ -14,6 +16,7 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,13 +42,16 @@ class Case(NamedTuple):
     supported: bool | None = None
 
 
-def cases() -> Iterator[Case]:
-    for number, one in enumerate(rows_of("own.jsonl")):
+def cases(*, alone: bool) -> Iterator[Case]:
+    """All rows; ``alone``: own questions see no context and no request."""
+    number = count()  # a row's place, which no other one may have
+    for one in rows_of("own.jsonl"):
         texts = {k: one[k] for k in ("instruction", "context", "response") if k in one}
-        row = Row(number, one["id"], Sample(id=one["id"], **texts))
-        row = row._replace(criterion=load_criterion(one["question"]))
+        row = Row(next(number), one["id"], Sample(id=one["id"], **texts))
+        asked = load_criterion(one["question"])
+        row = row._replace(criterion=asked.showing(()) if alone else asked)
         yield Case(row, one["kind"], one["label"], one.get("supported"))
-    for number, one in enumerate(rows_of("agents.jsonl")):
+    for one in rows_of("agents.jsonl"):
         asked, said = parted(turns(one["messages"]))
         for kind, criterion in AGENTS.items():
             sample = Sample(
@@ -53,7 +59,7 @@ def cases() -> Iterator[Case]:
                 instruction=as_text(asked, "instruction"),
                 response=as_text(said, "response"),
             )
-            row = Row(number, one["id"], sample)._replace(criterion=load_criterion(criterion))
+            row = Row(next(number), one["id"], sample)._replace(criterion=load_criterion(criterion))
             yield Case(row, kind, one[kind])
 
 
@@ -99,10 +105,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--judge", default="base", help="one or more, comma-separated")
+    parser.add_argument("--alone", action="store_true", help="own questions see the response alone")
     parser.add_argument("--work", type=Path, default=Path("cases-run"))
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
-    known = list(cases())
+    known = list(cases(alone=given.alone))
     for name in given.judge.split(","):
         verdicts = judged(name, known, given.work)
         print(f"\n{name}\n\n| rows about | | right | AUC | says Yes | as supported |")
