@@ -1,5 +1,7 @@
-"""Questions of your own, and agents: 200 rows written by hand for mene. No judge has seen one in its training, and a
-second reader, who did not see the labels, gave the same one to all of them.
+"""Questions of your own, and agents: 200 rows that no judge of mene has seen in its training.
+
+They were written one by one, not from templates, by a language model; another one, which did not see the labels, gave the same
+label to all of them.
 
     python benchmarks/cases --judge base,small --work cases-run
     python benchmarks/cases --judge base --alone --work cases-alone      # own questions about the response alone (--uses none)
