@@ -345,6 +345,10 @@ def test_two_processes_have_the_loss_of_one(data: Path, base: Path, tmp_path: Pa
         )
         assert done.returncode == 0, done.stderr[-2000:]
         assert losses(tmp_path / place) == pytest.approx(losses(tmp_path / "one"), abs=1e-4)
+        # Each computes half of the reference; together they have the whole, in order.
+        one, both = (np.load(tmp_path / name / "reference.npz") for name in ("one", place))
+        assert one.files == both.files
+        assert all(both[name] == pytest.approx(one[name], abs=1e-4) for name in one.files)
         shutil.rmtree(
             max((tmp_path / "store").glob("checkpoint-*"), key=lambda p: int(p.name[11:]))
         )
