@@ -1,7 +1,7 @@
 """Questions of your own, and agents: 200 rows that no judge of mene has seen in its training.
 
 They were written one by one, not from templates, by a language model; another one, which did not see the labels, gave the same
-label to all of them.
+label to all of them, to five with a doubt (o-032, o-083, o-103, o-109, a-61).
 
     python benchmarks/cases --judge base,small --work cases-run
     python benchmarks/cases --judge base --alone --work cases-alone      # own questions about the response alone (--uses none)
