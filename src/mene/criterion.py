@@ -191,11 +191,11 @@ class Criterion(BaseModel):
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=88)
 
 
-@lru_cache(256)  # called several times per row
 def _no_field(field: str) -> str:
     return f'no sample field "{field}"{nearest(field, FIELDS)}; the fields are {", ".join(FIELDS)}'
 
 
+@lru_cache(256)  # called several times per row
 def _shown(needs: tuple[str, ...], uses: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f for f in FIELDS if f in needs or f in uses)
 

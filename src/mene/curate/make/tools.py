@@ -78,8 +78,7 @@ def of_job(seed: int, number: int) -> Iterator[Point]:
     about = ("reached", "calls")[turn % 2]
     filled = _filled(job, draw)
     right, wrong = (
-        draw.choice([w for w in _ways(job, filled) if WAYS[w][turn % 2] is good])
-        for good in (True, False)
+        draw.choice([w for w in _ways(job) if WAYS[w][turn % 2] is good]) for good in (True, False)
     )
     shown = _request(job, filled, draw)
     name, group = f"{SOURCE}/{job['name']}-{number}", group_of(SOURCE, job["name"])
@@ -206,17 +205,16 @@ def _request(job: dict[str, Any], slots: dict[str, str], draw: Random) -> dict[s
     return shown
 
 
-def _ways(job: dict[str, Any], slots: dict[str, str]) -> list[str]:
+def _ways(job: dict[str, Any]) -> list[str]:
     """Return what can be told apart in this job."""
     fits = {
-        "twice": len(job["calls"]) > 1 or bool(_found(job)),  # a lookup; a deed done twice is worse
+        # Only a lookup: a deed done twice is worse than pointless.
+        "twice": bool(_found(job)) or (len(job["calls"]) > 1 and not _twins(job)),
         "detour": "other" in job and bool(_found(job)),
         "elsewhere": "other" in job,
         "misread": bool(_found(job)),
         "changed": bool(_asked(job)),
     }
-    if _twins(job):
-        fits["twice"] = bool(_found(job))
     return [way for way in WAYS if fits.get(way, True)]
 
 
