@@ -39,7 +39,7 @@ Perturb = Literal[
     "tone",
 ]
 Make = Literal[
-    "answered", "arithmetic", "asked", "code", "facts", "javascript", "quoted", "safety", "tools",
+    "answered", "arithmetic", "asked", "code", "facts", "javascript", "quoted", "safety", "tools", "written",
 ]  # fmt: skip
 
 
@@ -149,6 +149,8 @@ class Adapter(BaseModel):
         dropout: on the adapter's input.
         start: the adapter to continue from: the ``adapter`` folder of a run or an export, or a built-in judge that has one
             (``nano-torch``). Its rank, alpha and layers must be the same. None starts from zero.
+        frozen: share of the layers, counted from the first, whose adapter stays as it starts. Back-propagation stops above them,
+            so a step costs less.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -158,6 +160,7 @@ class Adapter(BaseModel):
     upper: float = Field(default=1.0, gt=0, le=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     start: str | None = None
+    frozen: float = Field(default=0.0, ge=0, lt=1)
 
 
 class Train(BaseModel):
@@ -234,6 +237,15 @@ class Recipe(BaseModel):
             raise UsageError(
                 "train.bradley_terry: it compares responses that are judged alone; set data.compare: pointwise, or leave "
                 "it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _stores_whole(self) -> Recipe:
+        if self.train.keep_lower and self.adapter and self.adapter.frozen:
+            raise UsageError(
+                "train.keep_lower: takes the lower layers out of the model, but their adapter (adapter.frozen) belongs to "
+                "the result; leave one of them out"
             )
         return self
 

@@ -191,6 +191,31 @@ def test_a_run_goes_on_from_the_adapter_of_another(
         train(with_(), data, tmp_path / "not", device="cpu")
 
 
+def test_a_frozen_part_of_the_adapter_stays_as_it_starts(
+    data: Path, recipe_of: Any, tmp_path: Path
+) -> None:
+    def adapter(run: Path | None) -> dict[str, torch.Tensor]:
+        assert run is not None
+        return load_file(run / "adapter_model.safetensors")
+
+    recipe = recipe_of(pairs=20)
+    whole = recipe.model_copy(update={"adapter": recipe.adapter.model_copy(update={"upper": 1.0})})
+    first = train(whole, data, tmp_path / "first", device="cpu")
+    on = whole.adapter.model_copy(update={"start": str(first), "frozen": 0.5})
+    second = train(
+        whole.model_copy(update={"adapter": on}), data, tmp_path / "second", device="cpu"
+    )
+    before, after = adapter(first), adapter(second)
+    assert before.keys() == after.keys()
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    assert same == {name for name in before if ".layers.0." in name}
+    with pytest.raises(UsageError, match=r"keep_lower.*adapter\.frozen"):
+        Recipe.model_validate(
+            recipe.model_dump() | {"adapter": on.model_dump()}
+            | {"train": recipe.train.model_dump() | {"keep_lower": True}}
+        )  # fmt: skip
+
+
 def test_full_training_and_each_loss_alone(data: Path, base: Path, tmp_path: Path) -> None:
     easy = tmp_path / "easy"  # always Yes
     easy.mkdir()

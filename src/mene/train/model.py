@@ -20,6 +20,7 @@ from mene.judge.preset import Preset
 from mene.recipe import Recipe
 from mene.train import gpu
 from mene.train.adapter import CONFIG, WEIGHTS, Factors, of_gguf, start_of
+from mene.train.lower import layers_of
 
 # A layer's matrices, by their names in Llama, Qwen, Mistral and Gemma.
 MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -72,6 +73,8 @@ def with_adapter(network: PreTrainedModel, recipe: Recipe) -> peft.PeftModel:
         _start_from(
             start_of(recipe.adapter.start), adapted, recipe.adapter.alpha, _head_size(network)
         )
+    for layer in layers_of(adapted)[: round(layers * recipe.adapter.frozen)]:
+        layer.requires_grad_(False)
     return adapted
 
 

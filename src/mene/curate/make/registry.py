@@ -16,6 +16,7 @@ from mene.curate.make import (
     quoted,
     safety,
     tools,
+    written,
 )
 from mene.curate.raw.sources import Point
 
@@ -54,4 +55,5 @@ MAKERS: dict[str, Maker] = {
     "quoted": Maker(quoted.points, quoted.TASKS, quoted.WHY, reads=(quoted.RAW,)),
     "safety": Maker(safety.points, safety.TASKS, safety.WHY, reads=safety.RAW),
     "tools": Maker(_alone(tools.points), tools.TASKS, tools.WHY),
+    "written": Maker(_alone(written.points), written.TASKS, written.WHY),
 }

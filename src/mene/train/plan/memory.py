@@ -90,7 +90,9 @@ def _kept(recipe: Recipe, shape: Shape) -> float:
 
 def upper_layers(recipe: Recipe, shape: Shape) -> int:
     """Return the number of layers that gradients pass through."""
-    return max(1, round(shape.layers * (recipe.adapter.upper if recipe.adapter else 1)))
+    if recipe.adapter is None:
+        return shape.layers
+    return max(1, round(shape.layers * min(recipe.adapter.upper, 1 - recipe.adapter.frozen)))
 
 
 def trained_weights(recipe: Recipe, shape: Shape) -> int:

@@ -1,0 +1,75 @@
+"""Points written one by one by a language model, for what no raw set asks: conciseness, refusals, citations, own questions.
+
+Each file in ``written/`` is about one criterion, or about questions of its own. An *item* is one situation in two or three
+versions that differ in what is asked and are otherwise alike, so that neither length nor style gives the label away.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from mene.criterion import Criterion, builtin
+from mene.curate.make.build import group_of
+from mene.curate.raw.sources import Point
+from mene.sample import Sample
+from mene.scale import Scale
+from mene.values.talk import parted, turns
+from mene.values.value import as_text
+
+SOURCE = "written"
+FOLDER = Path(__file__).parent / SOURCE
+TASKS = "13 built-in criteria, own questions"
+WHY = "versions of one text that differ in what is asked; a second reader confirmed the labels"
+FIELDS = ("instruction", "context", "reference", "response")
+
+
+def points(seed: int, count: int) -> Iterator[Point]:
+    """Yield at most ``count`` points, the versions of an item one after the other. There are as many as lines in the files."""
+    items = sorted(load_items().items())
+    Random(f"{seed} written").shuffle(items)
+    yield from islice((point for name, lines in items for point in of_item(name, lines)), count)
+
+
+@cache
+def load_items() -> dict[str, list[dict[str, Any]]]:
+    """Return item -> its lines, of all files."""
+    items = defaultdict(list)
+    for path in sorted(FOLDER.glob("*.jsonl")):
+        for line in path.read_text("utf-8").splitlines():
+            one = json.loads(line)
+            items[one["item"]].append(one)
+    return dict(items)
+
+
+def of_item(name: str, lines: list[dict[str, Any]]) -> Iterator[Point]:
+    """Yield the points of one item."""
+    for number, line in enumerate(lines):
+        shown = {field: line[field] for field in FIELDS if line.get(field)}
+        if "messages" in line:
+            asked, said = parted(turns(line["messages"]))
+            shown["instruction"] = as_text(asked, "instruction") or ""
+            shown["response"] = as_text(said, "response") or ""
+        criterion = _criterion(line)
+        scores = criterion.scale.kind == "ordinal"
+        place = f"{SOURCE}/{name}-{number}"
+        yield Point(
+            id=place,
+            source=SOURCE,
+            sample=Sample(id=place, **shown),
+            criterion=criterion,
+            gold=float(line["label"]) if scores else line["label"],
+            group=group_of(SOURCE, name),
+        )
+
+
+def _criterion(line: dict[str, Any]) -> Criterion:
+    if "question" in line:
+        return Criterion(question=line["question"], scale=Scale.binary())
+    return builtin(line["criterion"])
