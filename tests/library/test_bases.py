@@ -17,7 +17,7 @@ from mene.judge.calibration import Calibration
 from mene.judge.preset import load_preset, parse_preset
 from mene.library.load import BASES, JUDGES, LIBRARY, RECIPES, names
 from mene.recipe import Recipe, load_recipe
-from mene.train.run import begin
+from mene.train.begin import begin
 from mene.weights import source
 from mene.weights.source import Weights
 

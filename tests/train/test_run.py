@@ -383,7 +383,7 @@ BEGUN_BY_MANY = """\
 import sys
 from pathlib import Path
 from mene.recipe import load_recipe
-from mene.train.run import begin
+from mene.train.begin import begin
 recipe = load_recipe(sys.argv[1])
 sys.stdin.readline()
 for number in range(200):

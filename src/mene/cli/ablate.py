@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +34,7 @@ from mene.text.visible import visible
 from mene.train.ablate.effect import COLUMNS, Effect, cells, effects, markdown, notes, to_dict
 from mene.train.ablate.variants import Variant, is_finished, variants
 from mene.train.plan.tokens import estimate_tokens
+from mene.train.processes import processes
 
 WIDE = 190  # characters that the whole table needs
 
@@ -83,7 +83,7 @@ def ablate(options: AblateOptions) -> int:
         _show_plan(chosen, pairs, target, options.json_)
         return 0
     need_packages()
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if processes().total > 1:
         raise UsageError(
             "mene ablate trains in one process; run it without a launcher, or train each variant with `mene train`"
         )

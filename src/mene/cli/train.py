@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from mene.cli.training import Pace, need_packages, need_room, note, stop_gently,
 from mene.errors import UsageError
 from mene.events import Advance, Begin, Event, Warn
 from mene.recipe import Recipe, load_recipe
+from mene.train.processes import processes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ def train(options: TrainOptions) -> int:
     need_packages()
     need_room(recipe, options.device)
     target = options.output or Path(f"{name}-run")
-    main = os.environ.get("RANK", "0") == "0"  # only one of several processes prints
+    main = processes().number == 0  # only one of several processes prints
     console = Screen(stderr=True, quiet=options.quiet or not main)
     began = time.monotonic()
     lines: list[dict[str, Any]] = []

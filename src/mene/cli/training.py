@@ -17,6 +17,7 @@ from mene.cli.console import progress_bar, words
 from mene.errors import ModelError, UsageError
 from mene.recipe import Recipe
 from mene.train.plan.shape import shape_of
+from mene.train.processes import processes
 
 
 def training_bar(console: Console, *, hidden: bool) -> Progress:
@@ -54,14 +55,14 @@ def need_room(recipe: Recipe, device: str | None) -> None:
 
     if recipe.base is None:
         return
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    count = processes().total
     sharded = os.environ.get("ACCELERATE_USE_FSDP", "false").casefold() == "true"
     where = device or ("cuda" if _sees_gpu() else "cpu")
     try:
         shape = shape_of(recipe.base)
     except UsageError:
         return  # the base model's size is not known before its download
-    need_memory(recipe, shape, device=where, gpus=processes, sharded=sharded)
+    need_memory(recipe, shape, device=where, gpus=count, sharded=sharded)
 
 
 def _sees_gpu() -> bool:

@@ -8,7 +8,6 @@ them: with 8 of 28 layers trained, a step costs less than half. A token takes ``
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 import zipfile
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from mene.errors import UsageError
 from mene.files import whole
 from mene.train.examples import Pack
 from mene.train.forward import Batch, Model, completion_logps, logits_of, tensors
+from mene.train.processes import processes
 
 # Below float16's 65,504; some models have larger values, so each token has a scale of its own.
 HIGHEST = 60_000
@@ -90,8 +90,8 @@ class Lower:
         With several processes, each computes its share and waits for the others.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        mine, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-        own = {self.path(pack): pack for pack in packs[mine::processes]}
+        mine, count = processes()
+        own = {self.path(pack): pack for pack in packs[mine::count]}
         for path, pack in own.items():
             if stopping():
                 return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from accelerate.utils import gather_object
 from mene.events import Events, begin_work
 from mene.train.examples import Pack
 from mene.train.forward import Model, Read, reference_logps
+from mene.train.processes import processes
 
 FILE = "reference.npz"
 
@@ -31,8 +31,8 @@ def references(
     if all(gather_object([path.exists()])):
         with np.load(path) as file:
             return [file[str(i)] for i in range(len(packs))]
-    mine, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    own = range(mine, len(packs), processes)
+    mine, count = processes()
+    own = range(mine, len(packs), count)
     step = begin_work(events, "reference", len(own))
     logps = reference_logps(model, [packs[i] for i in own], step, read)
     found = dict(gather_object(list(zip(own, logps, strict=True))))

@@ -5,7 +5,6 @@ Schedule, checkpoints and processes are handled by ``transformers.Trainer``, the
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from mene.train.examples import Pack
 from mene.train.forward import Batch, Model, Read, completion_logps, tensors
 from mene.train.judging import Judging, Report
 from mene.train.loss import PairLoss, pair_loss
+from mene.train.processes import processes
 
 LOGGED = 5  # steps between lines of the log
 
@@ -57,9 +57,9 @@ class JointTrainer(Trainer):
         read: Read = tensors,
     ) -> None:
         settings = recipe.train
-        processes = int(os.environ.get("WORLD_SIZE", "1"))
-        accumulate = max(1, settings.packs // processes)
-        steps = settings.epochs * -(-len(packs) // (accumulate * processes))
+        count = processes().total
+        accumulate = max(1, settings.packs // count)
+        steps = settings.epochs * -(-len(packs) // (accumulate * count))
         arguments = TrainingArguments(
             output_dir=str(output),
             per_device_train_batch_size=1,

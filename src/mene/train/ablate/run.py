@@ -12,7 +12,8 @@ from mene.errors import UsageError
 from mene.events import Begin, Events, on_stderr
 from mene.files import whole
 from mene.train.ablate.variants import Variant, is_finished, steps_of
-from mene.train.run import begin, train
+from mene.train.begin import begin
+from mene.train.run import train
 from mene.train.trainer import Report
 
 
