@@ -28,12 +28,13 @@ from typing import Any, NamedTuple
 
 from mene import Judge, Sample
 from mene.criterion import Criterion, load_criterion
+from mene.judge.preset import Mode
 from mene.runs.run import run
 from mene.runs.tables import Row
 from mene.stats.intervals import Figure, share
 from mene.values.talk import parted, turns
 from mene.values.value import as_text
-from mene.verdict import Mode, Verdict
+from mene.verdict import Verdict
 
 HERE = Path(__file__).parent
 AGENTS = {"goal": "goal-completion", "calls": "tool-call-correctness"}
