@@ -72,7 +72,7 @@ class GateOptions:
 def gate(options: GateOptions) -> int:
     """Pass or fail a run by rules on its verdicts.
 
-    Exit code: 0 passed, 3 failed, 4 nobody can tell, 2 could not run.
+    Exit code: 0 passed, 3 failed, 4 undecided, 2 could not run.
     """
     check_stdout(
         json=options.json_, junit=is_stdout(options.junit), markdown=is_stdout(options.markdown)

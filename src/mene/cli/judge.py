@@ -56,7 +56,7 @@ def judge(options: JudgeOptions) -> int:
     """Judge every row of FILE. If it was stopped, run the same command again to continue.
 
     Exit code: 0 every row has a verdict, 1 some rows failed, 2 could not run, 130 stopped, 141 the reader of -o - closed it.
-    With --gate or --rule: 0 passed, 3 failed, 4 nobody can tell.
+    With --gate or --rule: 0 passed, 3 failed, 4 undecided.
     """
     if options.plan:
         from mene.cli.judge_plan import judge_plan
