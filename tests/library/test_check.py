@@ -91,7 +91,7 @@ def test_a_malformed_value_has_its_line(kind: str, value: str, tmp_path: Path) -
         ("judge", "engine: systemone\nweights: {served: m}\nwrites: true",
          "mine.yaml: a System One server writes no critiques; leave out writes and mode"),
         ("recipe", "data: {sources: {hanna: 1}}\nadapter: 7",
-         "mine.yaml, line 2: adapter: expected the keys rank, alpha, upper, dropout, start"),
+         "mine.yaml, line 2: adapter: expected the keys rank, alpha, upper, dropout, start, frozen"),
         ("recipe", "data: {sources: {hanna: 1}}\n7: x",
          'mine.yaml, line 2: unknown key "7"; the keys are seed, base, adapter, train, data'),
         ("recipe", "data: {sources: {7: 1}}", "mine.yaml, line 1: data.sources.7: must be text; put it in quotes"),
