@@ -191,6 +191,36 @@ def test_a_run_goes_on_from_the_adapter_of_another(
         train(with_(), data, tmp_path / "not", device="cpu")
 
 
+def test_a_folder_belongs_to_one_training(data: Path, recipe_of: Any, tmp_path: Path) -> None:
+    inside: list[str] = []
+
+    def again(line: dict[str, Any]) -> None:
+        with pytest.raises(UsageError, match="another training is writing here"):
+            train(recipe_of(pairs=20), data, tmp_path / "run", device="cpu")
+        inside.append("refused")
+
+    assert train(recipe_of(pairs=20), data, tmp_path / "run", device="cpu", report=again)
+    assert inside
+
+
+def test_a_run_is_stopped_in_an_evaluation_too(data: Path, recipe_of: Any, tmp_path: Path) -> None:
+    recipe = recipe_of(pairs=20, pack_tokens=64)
+    told: list[str] = []
+    done = train(
+        recipe,
+        data,
+        tmp_path / "run",
+        device="cpu",
+        events=lambda event: told.append(getattr(event, "work", "")),
+        stopping=lambda: "judging" in told,
+    )
+    assert done is None  # before the first step
+    assert "loss" not in (tmp_path / "run" / "log.jsonl").read_text()
+    assert train(recipe, data, tmp_path / "run", device="cpu") is not None
+    lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert json.loads(lines[0])["step"] == 0  # the figures before the training are there
+
+
 def test_a_frozen_part_of_the_adapter_stays_as_it_starts(
     data: Path, recipe_of: Any, tmp_path: Path
 ) -> None:

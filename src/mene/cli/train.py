@@ -128,7 +128,10 @@ def _train(
     def events(event: Event) -> None:
         match event:
             case Begin(work, total):
-                tasks[work] = bar.add_task(work, total=total, note="")
+                if work in tasks:
+                    bar.reset(tasks[work], total=total)
+                else:
+                    tasks[work] = bar.add_task(work, total=total, note="")
                 tenths.begin(work, total or 0)
             case Advance(work, by):
                 bar.advance(tasks[work], by)

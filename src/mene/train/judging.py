@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from mene.events import Events, begin_work
 from mene.train.evaluate import figures, label_probabilities, write_judged
 from mene.train.examples import Pack
 from mene.train.forward import Model, Read
 
 Report = Callable[[dict[str, Any]], None]
+
+
+class Stopped(Exception):
+    """Raised where a run is stopped in an evaluation, which may take minutes."""
 
 
 class Judging(TrainerCallback):
@@ -23,7 +28,10 @@ class Judging(TrainerCallback):
     Args:
         packs: the development rows.
         every: steps between evaluations; there is always one at the beginning and one at the end.
-        report, stopping, read: as for ``JointTrainer``.
+        report, stopping, read, events: as for ``JointTrainer``.
+
+    Raises:
+        Stopped: from ``on_train_begin``, in the first evaluation; nothing is trained then.
     """
 
     def __init__(
@@ -33,9 +41,10 @@ class Judging(TrainerCallback):
         report: Report,
         stopping: Callable[[], bool],
         read: Read,
+        events: Events,
     ) -> None:
         self.packs, self.every, self.report, self.stopping = packs, every, report, stopping
-        self.read = read
+        self.read, self.events = read, events
 
     def on_log(
         self,
@@ -66,15 +75,28 @@ class Judging(TrainerCallback):
         if state.global_step == state.max_steps or (
             state.global_step % self.every == 0 and not near_end
         ):
-            self._judge(args, state, kwargs["model"])
+            try:
+                self._judge(args, state, kwargs["model"])
+            except Stopped:
+                control.should_save = control.should_training_stop = True
 
     def _judge(self, args: TrainingArguments, state: TrainerState, model: Model) -> None:
         with torch.autocast(args.device.type, torch.bfloat16, enabled=args.bf16):
-            judged = label_probabilities(model, self.packs, self.read)
+            packs = self._packs(last=state.global_step == state.max_steps)
+            judged = label_probabilities(model, packs, self.read)
         if state.global_step == state.max_steps and state.is_world_process_zero:
             write_judged(judged, _log_of(args).with_name("development.jsonl"))
         found = figures(judged)
         self._write(args, state, {f"dev_{name}": value for name, value in found.items()})
+
+    def _packs(self, *, last: bool) -> Iterator[Pack]:
+        """Yield the development rows, with progress. The last evaluation is not stopped: the result needs its figures."""
+        step = begin_work(self.events, "judging", len(self.packs))
+        for pack in self.packs:
+            if not last and self.stopping():
+                raise Stopped
+            yield pack
+            step()
 
     def _write(
         self, args: TrainingArguments, state: TrainerState, values: dict[str, float]

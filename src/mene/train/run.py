@@ -26,11 +26,11 @@ from mene.recipe import Recipe
 from mene.train.begin import begin
 from mene.train.examples import Example, Pack, example, packed, sample
 from mene.train.forward import Read, is_flexible, tensors
-from mene.train.judging import Report
+from mene.train.judging import Report, Stopped
 from mene.train.lower import Lower, leave_out, untrained
 from mene.train.model import open_model
 from mene.train.reference import references
-from mene.train.store import Sending, last_checkpoint
+from mene.train.store import Sending, held, last_checkpoint
 from mene.train.trainer import JointTrainer
 
 
@@ -54,8 +54,9 @@ def train(
         steps: total number of steps: the pairs are divided into the packs for that many. By default, packs have about
             ``train.pack_tokens`` tokens, and their number follows.
         report: called with every line of the log.
-        events: called with the progress of the work before the training (``reading``, ``lower layers``, ``reference``).
-        stopping: called after each step; True ends the run with a checkpoint to resume from.
+        events: called with the progress of the work beside the steps (``reading``, ``lower layers``, ``reference``, ``judging``).
+        stopping: called after each step, and between the packs of an evaluation; True ends the run with a checkpoint to resume
+            from.
         store: a folder or an address (``s3://…``) that checkpoints are copied to. The run goes on from the newest there, where
             that is newer than those in ``output``.
 
@@ -63,13 +64,28 @@ def train(
         The folder of the trained adapter or model; None if the run was interrupted.
 
     Raises:
-        UsageError: data are missing or changed, the folder has another recipe, or the base cannot be loaded.
+        UsageError: data are missing or changed, the folder has another recipe or is in use, or the base cannot be loaded.
         MeneError: the loss is no longer finite; the batch is saved in the folder.
     """
     transformers.logging.set_verbosity_error()
     # A GGUF file has no config.json; PEFT would warn about it at every checkpoint.
     warnings.filterwarnings("ignore", message="Could not find a config file")
-    begin(recipe, data, output, store)
+    with held(output):
+        begin(recipe, data, output, store)
+        return _run(recipe, data, output, device, steps, report, events, stopping, store)
+
+
+def _run(
+    recipe: Recipe,
+    data: Path,
+    output: Path,
+    device: str | None,
+    steps: int | None,
+    report: Report,
+    events: Events,
+    stopping: Callable[[], bool],
+    store: str | None,
+) -> Path | None:
     loaded = open_model(recipe, device)
     pairs = sample(read_pairs(data / "train.jsonl"), recipe.train.pairs, recipe.seed)
     held = [p for p in read_pairs(data / "dev.jsonl") if p.mode == "verdict"]
@@ -110,10 +126,14 @@ def train(
         report,
         stopping,
         read,
+        events,
     )
     if store is not None:
         trainer.add_callback(Sending(output, store))
-    trainer.train(resume_from_checkpoint=_resumed(output))
+    try:
+        trainer.train(resume_from_checkpoint=_resumed(output))
+    except Stopped:
+        return None
     if trainer.state.global_step < trainer.state.max_steps:
         return None
     target = output / ("adapter" if recipe.adapter else "model")

@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from transformers import TrainerCallback
 
 from mene.errors import UsageError
 from mene.runs.parts.storage import fetch_file, files_under, joined, remove, send_file
+from mene.train.processes import processes
 
 LAST = "trainer_state.json"
 BESIDE = ("run.json", "recipe.yaml", "reference.npz", "log.jsonl")
@@ -113,6 +114,32 @@ def one_process(output: Path) -> Iterator[None]:
         output.mkdir(parents=True, exist_ok=True)
         lock = FileLock(output / ".lock")
         lock.acquire()
+    except OSError as error:
+        raise unwritable(output, error) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def held(output: Path) -> Iterator[None]:
+    """Hold a run's folder, so that no other training writes there. Of several processes of one training, the first holds it.
+
+    Raises:
+        UsageError: another training holds it, or it cannot be written.
+    """
+    if processes().number:
+        yield
+        return
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(output / ".running")
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UsageError(
+            f"{output}: another training is writing here; wait for its end or stop it, or give another --output"
+        ) from None
     except OSError as error:
         raise unwritable(output, error) from None
     try:

@@ -17,6 +17,7 @@ from torch.utils.data import Dataset, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from mene.errors import MeneError
+from mene.events import Events, on_stderr
 from mene.recipe import Recipe
 from mene.train.examples import Pack
 from mene.train.forward import Batch, Model, Read, completion_logps, tensors
@@ -39,8 +40,12 @@ class JointTrainer(Trainer):
         output: folder for the log and the checkpoints.
         device: ``cpu`` or ``cuda``.
         report: called with every line of the log.
-        stopping: called after each step; True ends the run with a checkpoint.
+        stopping: called after each step, and in an evaluation; True ends the run with a checkpoint.
         read: converts a pack to the model's input.
+        events: called with the progress of evaluations.
+
+    Raises:
+        Stopped: in the evaluation before the first step.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class JointTrainer(Trainer):
         report: Report,
         stopping: Callable[[], bool],
         read: Read = tensors,
+        events: Events = on_stderr,
     ) -> None:
         settings = recipe.train
         count = processes().total
@@ -86,7 +92,7 @@ class JointTrainer(Trainer):
             args=arguments,
             train_dataset=Packs(packs, references, read),
             data_collator=lambda rows: rows[0],
-            callbacks=[Judging(development, every, report, stopping, read)],
+            callbacks=[Judging(development, every, report, stopping, read, events)],
         )
         # Output is the job of `report`.
         self.remove_callback(PrinterCallback)
