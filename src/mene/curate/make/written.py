@@ -25,8 +25,8 @@ from mene.values.value import as_text
 
 SOURCE = "written"
 FOLDER = Path(__file__).parent / SOURCE
-TASKS = "13 built-in criteria, own questions"
-WHY = "versions of one text that differ in what is asked; a second reader confirmed the labels"
+TASKS = "22 built-in criteria, own questions"
+WHY = "versions of one text that differ in what is asked; a second reader gave the same labels"
 FIELDS = ("instruction", "context", "reference", "response")
 
 
