@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mene.cli.curate import list_sources
+from mene.cli.curated import list_sources
 from mene.curate.make import facts
 from mene.curate.make.registry import MAKERS
 from mene.curate.pair import read_pairs

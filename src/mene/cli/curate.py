@@ -13,15 +13,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import TaskID, TimeElapsedColumn
-from rich.table import Table
 
 from mene.cli.console import Screen, note, plain, progress_bar, say, show_json, spinner, words
+from mene.cli.curated import list_sources, price_of, show_made
 from mene.cli.opening import downloading
 from mene.cli.options import QuietOption
 from mene.cli.plain_progress import Tenths
-from mene.curate.critiques.kept import NAME, Price, count
-from mene.curate.make.registry import MAKERS
-from mene.curate.raw.sources import all_sources, source_path
+from mene.curate.critiques.kept import NAME, count
 from mene.curate.report import Made, to_dict
 from mene.curate.run import curate as make_pairs
 from mene.curate.run import folders
@@ -108,10 +106,10 @@ def curate(options: CurateOptions) -> int:
         return 130
     seconds = time.perf_counter() - start
     if options.json_:
-        price = {} if made.price is None else {"answers": _price(made.price)}
+        price = {} if made.price is None else {"answers": price_of(made.price)}
         show_json({**to_dict(made), **price, "seconds": round(seconds, 1)})
     else:
-        _show(made, target, seconds)
+        show_made(made, target, seconds)
     for found in made.counts.values():
         for text in found.broken_rows:
             note(errors, text)
@@ -263,81 +261,3 @@ def _open_on_ray(preset: Preset, stack: ExitStack, *, critique: bool) -> Engine:
     engine = engine_on_ray(preset, critique=critique)
     stack.callback(engine.close)
     return engine
-
-
-def _price(price: Price) -> dict[str, object]:
-    used = price.usage
-    return {
-        "asked": price.asked,
-        "reused": price.reused,
-        "tokens": {
-            "read": used.prompt_tokens - used.cached_tokens,
-            "reused": used.cached_tokens,
-            "written": used.completion_tokens,
-        },
-    }
-
-
-def _show(made: Made, target: Path, seconds: float) -> None:
-    console = Screen()
-    if not console.is_terminal:
-        console = Screen(width=120)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("source")
-    for name in ("points", "too long", "in a benchmark", "train", "dev", "pairs"):
-        table.add_column(name, justify="right")
-    for name, c in made.counts.items():
-        row = (c.read, c.too_long, c.in_bench, c.kept["train"], c.kept["dev"], c.pairs)
-        table.add_row(plain(name), *(f"{n:,}" for n in row))
-    read = sum(c.read for c in made.counts.values())
-    console.print(table)
-    if made.stages:
-        table = Table(box=None, pad_edge=False)
-        table.add_column("stage")
-        table.add_column("points", justify="right")
-        table.add_column("left out")
-        for name, stage in made.stages.items():
-            reasons = ", ".join(f"{n:,} {reason}" for reason, n in sorted(stage.dropped.items()))
-            points = f"{stage.made.total():,}" if stage.made else ""
-            table.add_row(plain(name), points, plain(reasons))
-        console.print()
-        console.print(table)
-    console.print(
-        f"\n{made.pairs['train']:,} pairs to train on, {made.pairs['dev']:,} for development; "
-        f"{read:,} points in {seconds:.0f} s, {read / seconds:,.0f} a second"
-    )
-    if made.price is not None:
-        used = made.price.usage
-        console.print(
-            f"asked    {made.price.asked:,} answers, {made.price.reused:,} more from {NAME}; tokens "
-            f"{used.prompt_tokens - used.cached_tokens:,} read, {used.cached_tokens:,} reused, "
-            f"{used.completion_tokens:,} written"
-        )
-    console.print(f"written  {plain(target)}/train.jsonl, dev.jsonl, report.json")
-
-
-def list_sources(data: Path | None) -> None:
-    """``mene curate --list``."""
-    raw = None if data is None else folders(data)[0]
-    table = Table(box=None, pad_edge=False)
-    for name in ("name", "here", "tasks", "critiques", "licence"):
-        table.add_column(name)
-    for one in all_sources().values():
-        here = "" if raw is None else "yes" if source_path(raw, one).is_file() else "no"
-        tasks = ", ".join(
-            task.view or f"{task.scale or '/'.join(task.labels)} (own question)"
-            for task in one.tasks
-        )
-        critiques = "some" if any(task.critique for task in one.tasks) else ""
-        table.add_row(plain(one.name), here, plain(tasks), critiques, plain(one.licence))
-    made = Table(box=None, pad_edge=False)
-    for name in ("made by (data.make)", "tasks", "what"):
-        made.add_column(name)
-    for name, maker in MAKERS.items():
-        made.add_row(plain(name), plain(maker.tasks), plain(maker.why))
-    console = Screen()
-    if not console.is_terminal:
-        console = Screen(width=170)
-    console.print(table)
-    console.print()
-    console.print(made)

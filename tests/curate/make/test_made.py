@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mene.cli.curate import list_sources
+from mene.cli.curated import list_sources
 from mene.curate.make import arithmetic
 from mene.curate.make.registry import MAKERS
 from mene.curate.run import curate

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import ray
 from filelock import FileLock, Timeout
@@ -28,20 +27,19 @@ from mene.errors import EngineError, LedgerError, UsageError
 from mene.events import Begin, Events, Stop, Warn, on_stderr
 from mene.runs.on_ray.blocks import Block
 from mene.runs.on_ray.cluster import check_nodes, said
+from mene.runs.on_ray.earlier import counted, earlier_manifest, read_part, usable_unread
 from mene.runs.on_ray.pipeline import Needs, pipeline, pool, records
 from mene.runs.on_ray.progress import Progress, Tally
 from mene.runs.on_ray.worker import Done, Job
 from mene.runs.parts import manifest as manifests
-from mene.runs.parts.counting import apart, counting
-from mene.runs.parts.index import Index, contents_of, index_of
+from mene.runs.parts.counting import counting
+from mene.runs.parts.index import Index, index_of
 from mene.runs.parts.manifest import (
     EARLIER,
-    Form,
     Manifest,
     Part,
     add_sums,
     asked_of,
-    check_folder,
     parts_in,
 )
 from mene.runs.parts.storage import is_remote, joined, make_folder, move, remove, write_bytes
@@ -131,12 +129,12 @@ class _Driver:
         self.summaries = summaries
         for name in criteria:
             summaries.setdefault(name, Summary())
-        old = _earlier(job.folder, judge, criteria, overwrite)
+        old = earlier_manifest(job.folder, judge, criteria, overwrite)
         self.there = parts_in(job.folder)
         # Parts that count until this run has replaced them.
-        self.old = list(_counted(old, job.files, self.there)) if old else []
+        self.old = list(counted(old, job.files, self.there)) if old else []
         # Parts that can be used unread: of this run, complete, and without failed rows. Marks of other runs are never asked for.
-        whole = (part for part in self.old if _whole(part, job.form, self.there))
+        whole = (part for part in self.old if usable_unread(part, job.form, self.there))
         self.known = {} if overwrite else {part.mark: part for part in whole}
         self.manifest = Manifest(
             mene=__version__,
@@ -200,7 +198,7 @@ class _Driver:
         asked = [*places.values(), *((joined(earlier, name), None) for name in parts_in(earlier))]
         if not asked:
             return None
-        read = ray.remote(num_cpus=0.5, max_retries=3)(_contents)
+        read = ray.remote(num_cpus=0.5, max_retries=3)(read_part)
         answers = ray.get([read.remote(*one) for one in asked])
         found, whole, damaged = [], [], set()
         for (path, _), (contents, why) in zip(asked, answers, strict=True):
@@ -284,46 +282,6 @@ class _Driver:
                 left.unlink(missing_ok=True)
         shutil.rmtree(self.work, ignore_errors=True)
         return saved
-
-
-def _earlier(folder: str, judge: str, criteria: dict[str, str], overwrite: bool) -> Manifest | None:
-    """Return the manifest of a folder that belongs to this judge and these criteria, if any.
-
-    Raises:
-        LedgerError: it belongs to others, and is not to be overwritten.
-    """
-    try:
-        return check_folder(folder, judge, criteria)
-    except LedgerError:
-        if overwrite:
-            return None
-        raise
-
-
-def _counted(old: Manifest, files: tuple[str, ...], there: dict[str, int]) -> Iterator[Part]:
-    """Yield the parts of an earlier run that are there and are about one of these tables."""
-    places = {path: place for place, path in enumerate(files)}
-    named = ((part, places.get(old.files[part.file])) for part in old.parts)
-    yield from apart(
-        part.model_copy(update={"file": place})
-        for part, place in named
-        if part.name in there and place is not None
-    )
-
-
-def _whole(part: Part, form: Form, there: dict[str, int]) -> bool:
-    """Return whether a part can be used unread: it is complete, in the form that is asked for, and has no failed rows."""
-    failed = any(sums.get("errors") for sums in part.summaries.values())
-    of_form = part.name.endswith(f".{form}")
-    return there.get(part.name) == part.size and of_form and not failed
-
-
-def _contents(path: str, lines: int | None) -> tuple[Any, str]:
-    """Return the contents of a part, or why it is damaged; ``lines`` = number of its verdicts, where known."""
-    try:
-        return contents_of(path, lines), ""
-    except (LedgerError, UsageError) as error:
-        return None, str(error)
 
 
 @contextmanager
