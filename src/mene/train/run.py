@@ -30,7 +30,7 @@ from mene.train.judging import Report, Stopped
 from mene.train.lower import Lower, leave_out, untrained
 from mene.train.model import open_model
 from mene.train.reference import references
-from mene.train.store import Sending, held, last_checkpoint
+from mene.train.store import Sending, last_checkpoint, one_training
 from mene.train.trainer import JointTrainer
 
 
@@ -70,7 +70,7 @@ def train(
     transformers.logging.set_verbosity_error()
     # A GGUF file has no config.json; PEFT would warn about it at every checkpoint.
     warnings.filterwarnings("ignore", message="Could not find a config file")
-    with held(output):
+    with one_training(output):
         begin(recipe, data, output, store)
         return _run(recipe, data, output, device, steps, report, events, stopping, store)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -103,28 +103,18 @@ def last_checkpoint(output: Path) -> Path | None:
     return None
 
 
-@contextmanager
-def one_process(output: Path) -> Iterator[None]:
+def one_process(output: Path) -> AbstractContextManager[None]:
     """Do something in a run's folder in one process of this machine at a time, while the others wait.
 
     Raises:
         UsageError: the folder cannot be written.
     """
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(output / ".lock")
-        lock.acquire()
-    except OSError as error:
-        raise unwritable(output, error) from None
-    try:
-        yield
-    finally:
-        lock.release()
+    return _locked(output, ".lock", -1)
 
 
 @contextmanager
-def held(output: Path) -> Iterator[None]:
-    """Hold a run's folder, so that no other training writes there. Of several processes of one training, the first holds it.
+def one_training(output: Path) -> Iterator[None]:
+    """Keep other trainings out of a run's folder. Of several processes of one training, the first holds it.
 
     Raises:
         UsageError: another training holds it, or it cannot be written.
@@ -132,10 +122,17 @@ def held(output: Path) -> Iterator[None]:
     if processes().number:
         yield
         return
+    with _locked(output, ".running", 0):
+        yield
+
+
+@contextmanager
+def _locked(output: Path, name: str, patience: float) -> Iterator[None]:
+    """Hold a lock in a run's folder; ``patience`` is in seconds, negative without end."""
     try:
         output.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(output / ".running")
-        lock.acquire(timeout=0)
+        lock = FileLock(output / name)
+        lock.acquire(timeout=patience)
     except Timeout:
         raise UsageError(
             f"{output}: another training is writing here; wait for its end or stop it, or give another --output"
