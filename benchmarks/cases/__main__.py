@@ -32,14 +32,12 @@ from mene.judge.preset import Mode
 from mene.runs.run import run
 from mene.runs.tables import Row
 from mene.stats.intervals import Figure, share
-from mene.values.talk import parted, turns
-from mene.values.value import as_text
 from mene.verdict import Verdict
 
 HERE = Path(__file__).parent
 AGENTS = {"goal": "goal-completion", "calls": "tool-call-correctness"}
 FILES = ("own", "agents", "criteria")
-FIELDS = ("instruction", "context", "reference", "response")
+SHOWN = ("instruction", "context", "reference", "response", "messages")
 
 
 class Case(NamedTuple):
@@ -59,7 +57,9 @@ def cases(files: list[str], part: str | None, *, alone: bool) -> Iterator[Case]:
     def case(
         one: dict[str, Any], criterion: Criterion, kind: str, label: str, name: str = ""
     ) -> Case:
-        sample = Sample(id=name or one["id"], **texts(one))
+        # Not the label, nor the question: of other tools' rows, "question" is what the user asked.
+        shown = {field: one[field] for field in SHOWN if field in one}
+        sample = Sample.from_row({**shown, "id": name or one["id"]})
         row = Row(next(number), one["id"], sample)._replace(criterion=criterion)
         return Case(row, criterion, kind, label, one.get("supported"))
 
@@ -75,17 +75,6 @@ def cases(files: list[str], part: str | None, *, alone: bool) -> Iterator[Case]:
         for one in rows_of("criteria.jsonl"):
             if part in (None, one["part"]):
                 yield case(one, load_criterion(one["criterion"]), one["criterion"], one["label"])
-
-
-def texts(one: dict[str, Any]) -> dict[str, str | None]:
-    """The fields of a row, also where it has messages."""
-    if "messages" in one:
-        asked, said = parted(turns(one["messages"]))
-        return {
-            "instruction": as_text(asked, "instruction"),
-            "response": as_text(said, "response"),
-        }
-    return {field: one[field] for field in FIELDS if field in one}
 
 
 def rows_of(name: str) -> list[dict[str, Any]]:

@@ -20,14 +20,12 @@ from mene.curate.make.build import group_of
 from mene.curate.raw.sources import Point
 from mene.sample import Sample
 from mene.scale import Scale
-from mene.values.talk import parted, turns
-from mene.values.value import as_text
 
 SOURCE = "written"
 FOLDER = Path(__file__).parent / SOURCE
 TASKS = "22 built-in criteria, own questions"
 WHY = "versions of one text that differ in what is asked; a second reader gave the same labels"
-FIELDS = ("instruction", "context", "reference", "response")
+SHOWN = ("instruction", "context", "reference", "response", "messages")
 
 
 def points(seed: int, count: int) -> Iterator[Point]:
@@ -51,18 +49,15 @@ def load_items() -> dict[str, list[dict[str, Any]]]:
 def of_item(name: str, lines: list[dict[str, Any]]) -> Iterator[Point]:
     """Yield the points of one item."""
     for number, line in enumerate(lines):
-        shown = {field: line[field] for field in FIELDS if line.get(field)}
-        if "messages" in line:
-            asked, said = parted(turns(line["messages"]))
-            shown["instruction"] = as_text(asked, "instruction") or ""
-            shown["response"] = as_text(said, "response") or ""
+        # Not the label, nor the question: of other tools' rows, "question" is what the user asked.
+        sample = Sample.from_row({name: line[name] for name in SHOWN if name in line})
         criterion = _criterion(line)
         scores = criterion.scale.kind == "ordinal"
         place = f"{SOURCE}/{name}-{number}"
         yield Point(
             id=place,
             source=SOURCE,
-            sample=Sample(id=place, **shown),
+            sample=sample.model_copy(update={"id": place}),
             criterion=criterion,
             gold=float(line["label"]) if scores else line["label"],
             group=group_of(SOURCE, name),
