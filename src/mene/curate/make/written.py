@@ -15,11 +15,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from mene.criterion import Criterion, builtin
+from mene.criterion import load_criterion
 from mene.curate.make.build import group_of
 from mene.curate.raw.sources import Point
 from mene.sample import Sample
-from mene.scale import Scale
 
 SOURCE = "written"
 FOLDER = Path(__file__).parent / SOURCE
@@ -50,8 +49,8 @@ def of_item(name: str, lines: list[dict[str, Any]]) -> Iterator[Point]:
     """Yield the points of one item."""
     for number, line in enumerate(lines):
         # Not the label, nor the question: of other tools' rows, "question" is what the user asked.
-        sample = Sample.from_row({name: line[name] for name in SHOWN if name in line})
-        criterion = _criterion(line)
+        sample = Sample.from_row({field: line[field] for field in SHOWN if field in line})
+        criterion = load_criterion(line.get("question") or line["criterion"])
         scores = criterion.scale.kind == "ordinal"
         place = f"{SOURCE}/{name}-{number}"
         yield Point(
@@ -62,9 +61,3 @@ def of_item(name: str, lines: list[dict[str, Any]]) -> Iterator[Point]:
             gold=float(line["label"]) if scores else line["label"],
             group=group_of(SOURCE, name),
         )
-
-
-def _criterion(line: dict[str, Any]) -> Criterion:
-    if "question" in line:
-        return Criterion(question=line["question"], scale=Scale.binary())
-    return builtin(line["criterion"])
