@@ -473,7 +473,7 @@ def test_another_recipe_or_other_data_is_refused(
         UsageError, match="checkpoints of a run with another recipe; give another --checkpoints"
     ):
         train(recipe_of(pairs=7), data, empty, device="cpu", store=str(output))
-    assert not empty.exists()
+    assert [file.name for file in empty.iterdir()] == [".running"]  # the lock
 
 
 def test_a_loss_that_breaks_stops_the_run_and_keeps_the_batch(
