@@ -241,4 +241,16 @@ def test_missing_folders_and_sets_say_what_to_do(here, tmp_path) -> None:
     assert "or drop q2_wow_consistency from the recipe" in done.stderr
     assert not (tmp_path / "out").exists()
     assert "mene curate nano" in here("curate").stderr
-    assert "tldr_human" in here("curate", "--list").stdout
+
+
+def test_the_list_of_sets_says_where_each_is_from(here, tmp_path) -> None:
+    shown = here("curate", "--list").stdout
+    assert "google/BEGIN-dataset@6e65f0d5a1ed" in shown
+    assert "functions and versions with one mistake" in shown  # generators too
+    for name in ("train", "bench"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "train" / "bump.jsonl.gz").write_bytes(b"")
+    listed = json.loads(here("curate", "--list", "--json", "--data", tmp_path).stdout)
+    assert {name for name, one in listed["sources"].items() if one["here"]} == {"bump"}
+    assert all(one["licence"] and "@" in one["origin"] for one in listed["sources"].values())
+    assert listed["make"]["code"]["tasks"] == "better, Yes/No (own question)"

@@ -72,7 +72,9 @@ class CurateOptions:
             help="Reads and checks rows: local, or ray (Ray Data, on all cores or RAY_ADDRESS).",
         ),
     ] = "local"
-    list_: Annotated[bool, typer.Option("--list", help="List all raw sets, and stop.")] = False
+    list_: Annotated[
+        bool, typer.Option("--list", help="List all raw sets and generators, and stop.")
+    ] = False
     json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False
     quiet: QuietOption = False
 
@@ -86,7 +88,7 @@ def curate(options: CurateOptions) -> int:
     Exit code: 0 all rows were good, 1 some were broken and left out, 2 could not run, 130 stopped.
     """
     if options.list_:
-        list_sources(options.data)
+        list_sources(options.data, as_json=options.json_)
         return 0
     if options.recipe is None:
         raise UsageError(

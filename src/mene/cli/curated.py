@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
-from mene.cli.console import Screen, plain
+from mene.cli.console import Screen, plain, show_json
 from mene.curate.critiques.kept import NAME, Price
 from mene.curate.make.registry import MAKERS
-from mene.curate.raw.sources import all_sources, source_path
+from mene.curate.raw.sources import Task, all_sources, source_path
 from mene.curate.report import Made
 from mene.curate.run import folders
 
@@ -65,20 +66,22 @@ def show_made(made: Made, target: Path, seconds: float) -> None:
     console.print(f"written  {plain(target)}/train.jsonl, dev.jsonl, report.json")
 
 
-def list_sources(data: Path | None) -> None:
-    """``mene curate --list``."""
-    raw = None if data is None else folders(data)[0]
+def list_sources(data: Path | None, *, as_json: bool) -> None:
+    """``mene curate --list``; ``data``: the folder that is searched for the sets, None to search nowhere."""
+    listed = _listed(data)
+    if as_json:
+        made = {name: {"tasks": maker.tasks, "what": maker.why} for name, maker in MAKERS.items()}
+        show_json({"sources": listed, "make": made})
+        return
     table = Table(box=None, pad_edge=False)
-    for name in ("name", "here", "tasks", "critiques", "licence"):
+    for name in ("name", "here", "tasks", "critiques", "licence", "from"):
         table.add_column(name)
-    for one in all_sources().values():
-        here = "" if raw is None else "yes" if source_path(raw, one).is_file() else "no"
-        tasks = ", ".join(
-            task.view or f"{task.scale or '/'.join(task.labels)} (own question)"
-            for task in one.tasks
-        )
-        critiques = "some" if any(task.critique for task in one.tasks) else ""
-        table.add_row(plain(one.name), here, plain(tasks), critiques, plain(one.licence))
+    for name, one in listed.items():
+        here = {None: "", True: "yes", False: "no"}[one["here"]]
+        critiques = "some" if one["critiques"] else ""
+        tasks = ", ".join(one["tasks"])
+        told = (name, here, tasks, critiques, one["licence"], one["origin"])
+        table.add_row(*map(plain, told))
     made = Table(box=None, pad_edge=False)
     for name in ("made by (data.make)", "tasks", "what"):
         made.add_column(name)
@@ -86,7 +89,28 @@ def list_sources(data: Path | None) -> None:
         made.add_row(plain(name), plain(maker.tasks), plain(maker.why))
     console = Screen()
     if not console.is_terminal:
-        console = Screen(width=170)
+        console = Screen(width=210)
     console.print(table)
     console.print()
     console.print(made)
+
+
+def _listed(data: Path | None) -> dict[str, dict[str, Any]]:
+    """Return name of a raw set -> what is known of it."""
+    raw = None if data is None else folders(data)[0]
+    return {
+        one.name: {
+            "here": None if raw is None else source_path(raw, one).is_file(),
+            "tasks": [task.view or f"{_labels_of(task)} (own question)" for task in one.tasks],
+            "critiques": any(task.critique for task in one.tasks),
+            "licence": one.licence,
+            "origin": one.origin,
+        }
+        for one in all_sources().values()
+    }
+
+
+def _labels_of(task: Task) -> str:
+    if task.scale == "row":  # each row has its own
+        return "scores"
+    return task.scale or "/".join(task.labels)

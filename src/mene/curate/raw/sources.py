@@ -105,6 +105,7 @@ class Source(BaseModel):
 
     Attributes:
         name: of its file, ``NAME.jsonl.gz``.
+        origin: the GitHub repository and commit that the rows were taken from, ``owner/name@commit``.
         licence: of the rows.
         needs: fields without which a row is broken.
         uses: further fields shown to the judge where a row has them.
@@ -114,6 +115,7 @@ class Source(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
+    origin: str = ""
     licence: str
     needs: tuple[str, ...]
     uses: tuple[str, ...] = ("instruction", "context", "reference")
