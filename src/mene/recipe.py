@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
@@ -51,11 +52,36 @@ def _must_be(look_up: Callable[[str], object], name: str) -> None:
         raise ValueError(str(error)) from None
 
 
+class Own(BaseModel):
+    """A table of your own rows with labels, for one criterion.
+
+    Attributes:
+        rows: path of the table, relative to the folder that the command runs in.
+        criterion: as for ``--criterion``.
+        scale, labels: as for ``--scale`` and ``--labels``.
+        map: field -> column, for columns with other names.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rows: str
+    criterion: str
+    scale: str | None = None
+    labels: str | None = None
+    map: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The file's name, under which its rows are counted."""
+        return Path(self.rows).name
+
+
 class Data(BaseModel):
     """The data mix.
 
     Attributes:
-        sources: data set -> maximum number of points from it. May be empty where ``make`` is used.
+        sources: data set -> maximum number of points from it. May be empty where ``make`` or ``own`` is used.
+        own: tables of your own labelled rows; all are used.
         templates: template -> its share of the prompts (relative weights).
         longest: maximum number of characters of a sample's text; longer samples are left out.
         system: text of the system turn, as in the judge's preset (``Preset.system``); None = no system turn.
@@ -78,7 +104,8 @@ class Data(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sources: dict[str, Annotated[int, Field(ge=1)]]
+    sources: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    own: tuple[Own, ...] = ()
     templates: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=lambda: {"prefix": 1.0}, min_length=1
     )
@@ -123,10 +150,10 @@ class Data(BaseModel):
 
     @model_validator(mode="after")
     def _something(self) -> Data:
-        if not self.sources and not self.make:
+        if not self.sources and not self.make and not self.own:
             raise UsageError(
-                "data.sources: nothing to make pairs from; name sets (see `mene curate --list`), or generators in "
-                "data.make"
+                "data.sources: nothing to make pairs from; name sets (see `mene curate --list`), generators in "
+                "data.make, or tables of your own in data.own"
             )
         return self
 
@@ -180,7 +207,8 @@ class Train(BaseModel):
         pack_tokens: tokens (nodes of a prefix tree) in a pack of pairs.
         packs: packs per step, over all processes.
         dtype: ``bfloat16`` computes in bfloat16 and keeps the trained weights in float32.
-        evaluate: number of evaluations on the development rows, including the one at the end.
+        evaluate: number of evaluations on the development rows, including the one at the end; there is one more before the first
+            step. 0: none at all.
         development: maximum number of development rows to evaluate on.
         checkpoint: steps between checkpoints.
         keep_lower: compute the output of the layers below the adapter once and store it in the run's folder (2 bytes times
@@ -200,7 +228,7 @@ class Train(BaseModel):
     pack_tokens: int = Field(default=640, ge=64)
     packs: int = Field(default=4, ge=1)
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
-    evaluate: int = Field(default=4, ge=1)
+    evaluate: int = Field(default=4, ge=0)
     development: int = Field(default=300, ge=1)
     checkpoint: int = Field(default=50, ge=1)
     keep_lower: bool = False

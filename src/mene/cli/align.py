@@ -21,7 +21,7 @@ from mene.cli.aligned import Aligned, aligned_json, show_aligned
 from mene.cli.bench_tables import console_of
 from mene.cli.console import Screen, note, say, show_json
 from mene.cli.measuring import check_names as check_judges
-from mene.cli.measuring import moving, rows_bar
+from mene.cli.measuring import judged
 from mene.cli.opening import judges_named, open_one
 from mene.cli.options import (
     CriterionOption,
@@ -33,7 +33,7 @@ from mene.cli.options import (
     settings_of,
 )
 from mene.cli.paths import check_input, check_output, check_own
-from mene.cli.summary_shown import so_many_rows, taken_words
+from mene.cli.summary_shown import so_many_rows
 from mene.criterion import Criterion, load_criterion
 from mene.errors import UsageError
 from mene.judge.calibration import Calibration
@@ -41,11 +41,9 @@ from mene.judge.combine import SAME_TEXT
 from mene.judge.judge import Judge
 from mene.judge.preset import load_preset
 from mene.runs.beside import ledgers_beside
-from mene.runs.run import run
 from mene.runs.tables import Row, read_rows
 from mene.stats.golds import check_names, read_names
 from mene.stats.shared import shared
-from mene.text.visible import visible
 from mene.verdict import Verdict
 
 TOO_FEW = f"at least {LEAST_ROWS} are needed, 50 to 500 are better"
@@ -129,8 +127,14 @@ def align(options: AlignOptions) -> int:
         try:
             with judge:
                 others = ledgers_beside(options.file, ledger)
-                verdicts = _judged(
-                    judge, criterion, table.rows, ledger, errors, options.quiet, others
+                verdicts = judged(
+                    judge,
+                    criterion,
+                    table.rows,
+                    ledger,
+                    errors,
+                    quiet=options.quiet,
+                    others=others,
                 )
         except KeyboardInterrupt:
             if not ledger.exists():
@@ -224,39 +228,6 @@ def _labelled(options: AlignOptions, criterion: Criterion, errors: Console) -> _
 def _ledger(path: str, judge: Judge) -> Path:
     name = path.removesuffix(".gz").removesuffix(".jsonl")
     return Path(f"{name}.{slug(judge.name)}.aligned.jsonl")
-
-
-def _judged(
-    judge: Judge,
-    criterion: Criterion,
-    rows: list[Row],
-    ledger: Path,
-    errors: Console,
-    quiet: bool,
-    others: Iterable[Path] = (),
-) -> dict[int, Verdict]:
-    """Return position in the table -> verdict (not id -> verdict, since ids may repeat)."""
-    verdicts: dict[int, Verdict] = {}
-
-    def take(verdict: Verdict) -> None:
-        assert verdict.row is not None
-        verdicts[verdict.row - 1] = verdict
-
-    with rows_bar(judge, errors, hidden=quiet) as bar:
-        task = bar.add_task(visible(judge.name), total=len(rows))
-        summary = run(
-            judge,
-            criterion,
-            rows,
-            ledger,
-            others=others,
-            on_verdict=take,
-            on_reused=take,
-            events=moving(bar, task),
-        )
-    for whose, count in summary.taken.items() if not quiet else ():
-        errors.print(f"{len(rows):,} verdicts, {taken_words(count, *whose)}", soft_wrap=True)
-    return verdicts
 
 
 def _evidence(table: _Labelled, verdicts: dict[int, Verdict], errors: Console) -> _Evidence:

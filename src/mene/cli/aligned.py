@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,24 +50,25 @@ class Aligned:
         return self.reached is not None and self.reached.calibration is None
 
 
+def figures_of(held: Held) -> dict[str, Any]:
+    """Return figures as JSON data, each with the ends of its 95 % interval."""
+    a = held.agreement
+    return {
+        "log_loss": held.log_loss,
+        "accuracy": [a.accuracy.value, a.accuracy.low, a.accuracy.high],
+        "kappa": [a.kappa.value, a.kappa.low, a.kappa.high],
+        "ece": [a.ece.value, a.ece.low, a.ece.high],
+    }
+
+
 def aligned_json(one: Aligned) -> dict[str, Any]:
     """Return the data for ``--json``."""
-
-    def figures(held: Held) -> dict[str, Any]:
-        a = held.agreement
-        return {
-            "log_loss": held.log_loss,
-            "accuracy": [a.accuracy.value, a.accuracy.low, a.accuracy.high],
-            "kappa": [a.kappa.value, a.kappa.low, a.kappa.high],
-            "ece": [a.ece.value, a.ece.low, a.ece.high],
-        }
-
     found = one.found
     said = {
         "rows": found.before.agreement.n,
         "without_verdict": one.lost,
-        "as_it_is": figures(found.before),
-        "held_out": {held.name: figures(held) for held in found.held},
+        "as_it_is": figures_of(found.before),
+        "held_out": {held.name: figures_of(held) for held in found.held},
         "chosen": None if found.chosen is None else found.chosen.method,
         "preset": None if one.target is None else str(one.target),
         "labels_to_halve_the_interval": found.more,
@@ -79,7 +81,8 @@ def aligned_json(one: Aligned) -> dict[str, Any]:
 def show_aligned(console: Console, criterion: Criterion, one: Aligned) -> None:
     """Print the figures, what was saved, and the next command."""
     found, lost = one.found, one.lost
-    console.print(_table(criterion, one))
+    title = f"{one.judge} on {criterion.name}: {found.before.agreement.n} labels"
+    console.print(table_of(title, (found.before, *found.held)))
     chosen = f"; chosen: {found.chosen.method}" if found.chosen else ""
     console.print(f"Calibrations are measured on rows they did not learn from{chosen}.")
     for base in found.before.agreement.baselines:
@@ -97,25 +100,22 @@ def show_aligned(console: Console, criterion: Criterion, one: Aligned) -> None:
         return
     part = " (only the calibration)" if one.missed else ""
     console.print(f"saved    {plain(one.target)}{part}", soft_wrap=True)
-    asked = criterion.name
-    if criterion.in_words:
-        asked = f"{shlex.quote(criterion.question)} --scale {shlex.quote(str(criterion.scale))}"
     reached = one.reached and one.reached.calibration
     abstain = " --abstain" if reached and reached.alone else ""
     console.print(
-        f"next     mene judge FILE -c {plain(asked)} --judge {plain(one.target)}{abstain}",
+        f"next     mene judge FILE -c {plain(asked_as(criterion))} --judge {plain(one.target)}{abstain}",
         soft_wrap=True,
     )
 
 
-def _table(criterion: Criterion, one: Aligned) -> Table:
-    n = one.found.before.agreement.n
+def table_of(title: str, figures: Iterable[Held]) -> Table:
+    """Return a table with a line for each."""
     table = Table(box=None, pad_edge=False)  # 80 characters, as it is
-    table.title = f"{plain(one.judge)} on {plain(criterion.name)}: {n} labels"
+    table.title = plain(title)
     table.title_justify = "left"
     for name in ("", "accuracy", "kappa", "ECE", "log loss"):
         table.add_column(name, no_wrap=True, overflow="fold")
-    for held in (one.found.before, *one.found.held):
+    for held in figures:
         a = held.agreement
         table.add_row(
             held.name,
@@ -125,3 +125,10 @@ def _table(criterion: Criterion, one: Aligned) -> Table:
             f"{held.log_loss:.3f}",
         )
     return table
+
+
+def asked_as(criterion: Criterion) -> str:
+    """Return what follows ``-c`` on a command line that asks this criterion."""
+    if criterion.in_words:
+        return f"{shlex.quote(criterion.question)} --scale {shlex.quote(str(criterion.scale))}"
+    return criterion.name

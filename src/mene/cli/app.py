@@ -23,6 +23,7 @@ COMMANDS = {
     "pull": "Download a judge's model, to work offline later.",
     "bench": "Measure judges on benchmarks that people labelled.",
     "align": "Measure judges on your own labels, and calibrate.",
+    "tune": "Train a judge further on your own labels.",
     "leaderboard": "Show all judges of a results folder.",
     "curate": "Make training pairs from raw sets.",
     "train": "Train a judge on the pairs of `mene curate`.",

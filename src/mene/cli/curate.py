@@ -22,7 +22,7 @@ from mene.cli.plain_progress import Tenths
 from mene.curate.critiques.kept import NAME, count
 from mene.curate.report import Made, to_dict
 from mene.curate.run import curate as make_pairs
-from mene.curate.run import folders
+from mene.curate.run import data_folder, folders, needs_sets
 from mene.curate.stream import require
 from mene.engines.base import Engine
 from mene.errors import UsageError
@@ -141,8 +141,8 @@ def check_asked(spec: str, recipe: Recipe, teacher: str | None, scorer: str | No
 
 def _made(options: CurateOptions, recipe: Recipe, target: Path, errors: Console) -> Made:
     """Make the pairs, with a bar."""
-    raw, bench = folders(options.data)
-    watch = _Watch(len(recipe.data.sources) + len(recipe.data.make), errors, quiet=options.quiet)
+    raw, bench = _folders(recipe, options.data, errors)
+    watch = _Watch(_sets(recipe), errors, quiet=options.quiet)
     with ExitStack() as stack:
         opening = _open
         if options.engine == "ray" and (options.teacher or options.scorer):
@@ -162,6 +162,25 @@ def _made(options: CurateOptions, recipe: Recipe, target: Path, errors: Console)
             scorer=scored_by if recipe.data.margin else None,
             events=watch.events,
         )
+
+
+def _folders(
+    recipe: Recipe, data: Path | None, errors: Console
+) -> tuple[Path, Path] | tuple[None, None]:
+    """Return the folders of raw sets and benchmarks, of which a recipe without raw sets needs neither."""
+    if needs_sets(recipe) or data_folder(data) is not None:
+        return folders(data)
+    note(
+        errors,
+        "no --data and no MENE_DATA: the rows are not compared with the benchmarks, so a figure of `mene bench` may be "
+        "of rows that the judge was trained on",
+    )
+    return None, None
+
+
+def _sets(recipe: Recipe) -> int:
+    data = recipe.data
+    return len(data.sources) + len({table.name for table in data.own}) + len(data.make)
 
 
 def _say_stopped(target: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import cast
 
 from rich.console import Console
@@ -20,11 +21,17 @@ from mene.cli.console import note, progress_bar, spinner, words
 from mene.cli.long_row import reading_said
 from mene.cli.opening import open_one
 from mene.cli.plain_progress import TimeLeft
+from mene.cli.summary_shown import taken_words
+from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.events import Advance, Event, Events, Warn
 from mene.judge.judge import Judge
 from mene.judge.preset import load_preset
 from mene.judge.settings import Options, Settings, changed
+from mene.runs.run import run
+from mene.runs.tables import Row
+from mene.text.visible import visible
+from mene.verdict import Verdict
 
 
 @contextmanager
@@ -102,3 +109,41 @@ def moving(bar: Progress, *tasks: TaskID) -> Events:
                 note(bar.console, text)
 
     return events
+
+
+def judged(
+    judge: Judge,
+    criterion: Criterion,
+    rows: Sequence[Row],
+    ledger: Path,
+    console: Console,
+    *,
+    quiet: bool,
+    others: Iterable[Path] = (),
+) -> dict[int, Verdict]:
+    """Judge labelled rows with a bar, and return position in the table -> verdict (not id -> verdict, since ids may repeat).
+
+    Args:
+        others: as for ``runs.run.run``; says how many verdicts were taken from there.
+    """
+    verdicts: dict[int, Verdict] = {}
+
+    def take(verdict: Verdict) -> None:
+        assert verdict.row is not None
+        verdicts[verdict.row - 1] = verdict
+
+    with rows_bar(judge, console, hidden=quiet) as bar:
+        task = bar.add_task(visible(judge.name), total=len(rows))
+        summary = run(
+            judge,
+            criterion,
+            rows,
+            ledger,
+            others=others,
+            on_verdict=take,
+            on_reused=take,
+            events=moving(bar, task),
+        )
+    for whose, count in summary.taken.items() if not quiet else ():
+        console.print(f"{len(rows):,} verdicts, {taken_words(count, *whose)}", soft_wrap=True)
+    return verdicts

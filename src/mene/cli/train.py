@@ -8,17 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import TaskID
 
 from mene.cli.console import Screen, plain, show_json
 from mene.cli.options import ChangesArgument, DeviceOption, PairsOption, QuietOption, RecipeArgument
-from mene.cli.plain_progress import Tenths
 from mene.cli.plan import show_plan
-from mene.cli.training import Pace, need_packages, need_room, note, stop_gently, training_bar
+from mene.cli.train_shown import train_shown
+from mene.cli.training import need_packages, need_room
 from mene.errors import UsageError
-from mene.events import Advance, Begin, Event, Warn
-from mene.recipe import Recipe, load_recipe
+from mene.recipe import load_recipe
 from mene.train.processes import processes
 
 
@@ -79,7 +76,15 @@ def train(options: TrainOptions) -> int:
     console = Screen(stderr=True, quiet=options.quiet or not main)
     began = time.monotonic()
     lines: list[dict[str, Any]] = []
-    found = _train(options, recipe, data, target, console, lines)
+    found = train_shown(
+        recipe,
+        data,
+        target,
+        console,
+        lines,
+        device=options.device,
+        store=options.checkpoints,
+    )
     if main and (target / "log.jsonl").exists():  # missing if the run stopped before its first step
         from mene.train.plot import plot  # loads scipy
 
@@ -107,65 +112,3 @@ def _refuse_of_a_plan(options: TrainOptions) -> None:
                 f"--{name} has no effect here; use it with --plan, or leave it out. Several GPUs train with `accelerate launch` "
                 "(docs/scale.md)"
             )
-
-
-def _train(
-    options: TrainOptions,
-    recipe: Recipe,
-    data: Path,
-    target: Path,
-    console: Console,
-    lines: list[dict[str, Any]],
-) -> Path | None:
-    """Train, with a bar; the lines of the log are added to ``lines``. Return None if it was stopped."""
-    from mene.train.run import train as train_judge  # loads torch
-
-    bar = training_bar(console, hidden=console.quiet)
-    tenths = Tenths(console, "{work} {done}/{total}", least=10)
-    tasks: dict[str, TaskID] = {}
-    pace = Pace()
-
-    def events(event: Event) -> None:
-        match event:
-            case Begin(work, total):
-                if work in tasks:
-                    bar.reset(tasks[work], total=total)
-                else:
-                    tasks[work] = bar.add_task(work, total=total, note="")
-                tenths.begin(work, total or 0)
-            case Advance(work, by):
-                bar.advance(tasks[work], by)
-                tenths.advance(work, by)
-            case Warn(text):
-                console.print(plain(text), style="yellow", soft_wrap=True)
-
-    def report(line: dict[str, Any]) -> None:
-        lines.append(line)
-        left = pace.left(line)
-        if "loss" not in line:
-            console.print(_judged(line), soft_wrap=True)
-            return
-        if "training" not in tasks:
-            tasks["training"] = bar.add_task("training", total=line["steps"], note="")
-        bar.update(tasks["training"], completed=line["step"], note=note(line, left))
-        if not console.is_terminal:
-            console.print(f"step {line['step']}/{line['steps']}  {note(line, left)}")
-
-    with bar, stop_gently(console) as stopping:
-        return train_judge(
-            recipe,
-            data,
-            target,
-            device=options.device,
-            report=report,
-            events=events,
-            stopping=stopping,
-            store=options.checkpoints,
-        )
-
-
-def _judged(line: dict[str, Any]) -> str:
-    return (
-        f"step {line['step']}: development accuracy {line['dev_accuracy']:.1%} "
-        f"({line['dev_rows']} rows), ECE {line['dev_ece']:.3f}, log loss {line['dev_log_loss']:.3f}"
-    )

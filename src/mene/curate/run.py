@@ -23,6 +23,7 @@ from mene.curate.make.extra import Extra
 from mene.curate.make.pool import MOST, Pool
 from mene.curate.make.registry import MAKERS
 from mene.curate.mix import Side, balanced, rank, side_of
+from mene.curate.own import own_points
 from mene.curate.pairs import critique_pair, pairs_of
 from mene.curate.raw.files import left_out, unreadable, useless
 from mene.curate.raw.sources import Point, Source, find_source, source_path
@@ -42,7 +43,7 @@ def folders(data: Path | None) -> tuple[Path, Path]:
     Raises:
         UsageError: none given, or one of the two is missing.
     """
-    given = data or (Path(os.environ["MENE_DATA"]) if os.environ.get("MENE_DATA") else None)
+    given = data_folder(data)
     if given is None:
         raise UsageError(
             "say where the data are with --data or MENE_DATA: a folder with train/ and bench/"
@@ -56,10 +57,20 @@ def folders(data: Path | None) -> tuple[Path, Path]:
     return given / "train", given / "bench"
 
 
+def data_folder(given: Path | None) -> Path | None:
+    """Return the data folder that is given with ``--data``, else that of ``MENE_DATA``, else None."""
+    return given or (Path(os.environ["MENE_DATA"]) if os.environ.get("MENE_DATA") else None)
+
+
+def needs_sets(recipe: Recipe) -> bool:
+    """Return whether a recipe reads raw sets. One that does not can be curated without a data folder."""
+    return bool(recipe.data.sources) or any(MAKERS[name].reads for name in recipe.data.make)
+
+
 def curate(
     recipe: Recipe,
-    raw: Path,
-    bench: Path,
+    raw: Path | None,
+    bench: Path | None,
     output: Path,
     *,
     engine: str = "local",
@@ -70,8 +81,8 @@ def curate(
     """Make the training pairs of a recipe, and return the counts for the report.
 
     Args:
-        raw: folder of raw sets.
-        bench: folder of the benchmarks, whose texts are excluded.
+        raw: folder of raw sets; may be None where the recipe reads none (``needs_sets``).
+        bench: folder of the benchmarks, whose texts are excluded; None: nothing is known to be excluded.
         output: folder for the results; files of an earlier run are replaced as a whole, at the end.
         engine: reads and checks rows, one of ``stream.ENGINES``; all give the same bytes.
         teacher: writes critiques for the labels, if the recipe wants critiques; without one, reasons come from the sets.
@@ -87,9 +98,11 @@ def curate(
         ModelError: the engine, or the package that finds near-duplicates, is not installed.
     """
     require(engine)
+    raw = raw or Path()  # nothing is read from it
     sources = _sources(recipe, raw)
     make_folder(output)
     run = _Run(recipe, raw, events)
+    own = list(own_points(recipe.data.own, lambda table, text: run.counts[table.name].broke(text)))
     # A generator that cannot work here fails now; the work itself comes later.
     makers = {
         name: MAKERS[name].points(recipe.seed, most, raw, run.counts[name].broke)
@@ -97,8 +110,10 @@ def curate(
     }
     events(Begin("benchmarks"))
     with opened(engine) as place:
-        check = Check(place.index(bench_texts(bench)), recipe.data.longest, recipe.seed)
+        texts = () if bench is None else bench_texts(bench)
+        check = Check(place.index(texts), recipe.data.longest, recipe.seed)
         chosen = _of_sets(run, sources, check, place)
+    chosen += _of_own(run, own, check)
     # Constructed points differ in small details on purpose, and never repeat, so they are not checked for near-duplicates.
     chosen += _of_makers(run, makers, check)
     chosen.sort(key=run.order)
@@ -126,7 +141,8 @@ class _Run:
 
     def __init__(self, recipe: Recipe, raw: Path, events: Events) -> None:
         self.recipe, self.raw, self.events = recipe, raw, events
-        self.counts = {name: Counts() for name in (*recipe.data.sources, *recipe.data.make)}
+        own = (table.name for table in recipe.data.own)
+        self.counts = {name: Counts() for name in (*recipe.data.sources, *own, *recipe.data.make)}
         self.report = Report()
         self.stages: dict[str, Stage] = defaultdict(Stage)
 
@@ -182,6 +198,14 @@ def _of_makers(run: _Run, makers: dict[str, Iterable[Point]], check: Check) -> I
     for name, points in makers.items():
         run.events(Begin(name))
         yield from _passing(run, (check.of([point], n) for n, point in enumerate(points)), name)
+
+
+def _of_own(run: _Run, points: Iterable[Point], check: Check) -> Iterator[Point]:
+    """Yield the points of the user's own tables. A row that two people labelled is there twice."""
+    for number, point in enumerate(points):
+        if not run.counts[point.source].read:
+            run.events(Begin(point.source))
+        yield from _passing(run, [check.of([point], number)], point.source)
 
 
 def _good(run: _Run, stream: Stream, source: Source) -> Iterator[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 from mene.engines.openvino.folder import gguf_name
 from mene.engines.openvino.gguf import row_order
 from mene.engines.openvino.weights import Weights
-from mene.errors import UsageError
+from mene.errors import ModelError, UsageError
 from mene.judge.preset import load_preset, preset_names
 from mene.weights.gguf_file import read_gguf
 from mene.weights.gguf_header import check_adapter
@@ -51,6 +52,37 @@ def start_of(start: str) -> Path:
 def weights_of(start: Path) -> Path:
     """Return the file with the weights of what ``start_of`` returns."""
     return start if start.is_file() else start / WEIGHTS
+
+
+class Form(NamedTuple):
+    """What a recipe says of an adapter (``recipe.Adapter``)."""
+
+    rank: int
+    alpha: float
+    upper: float
+
+
+def form_of(start: Path) -> Form:
+    """Return the form of what ``start_of`` returns. An adapter always covers the last layer, so that counts all of them.
+
+    Raises:
+        ModelError: it is damaged, or no adapter.
+    """
+    if start.is_file():
+        check_adapter(start)
+        file = read_gguf(start)
+        layers = {int(t.name.split(".")[1]) for t in file.tensors if t.name.startswith("blk.")}
+        rank = next(t.shape[0] for t in file.tensors if t.name.endswith(".lora_b"))
+        alpha = float(file.fields["adapter.lora.alpha"])
+    else:
+        try:
+            config = json.loads((start / CONFIG).read_text("utf-8"))
+            rank, alpha = int(config["r"]), float(config["lora_alpha"])
+            layers = set(config["layers_to_transform"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{start / CONFIG}: cannot be read ({error})") from None
+    count = max(layers) + 1
+    return Form(rank, alpha, (count - min(layers)) / count)
 
 
 def of_gguf(path: Path, names: Iterable[str], head_size: int) -> Factors:

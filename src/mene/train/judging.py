@@ -26,7 +26,7 @@ class Judging(TrainerCallback):
     """Evaluates on the development rows at intervals, writes the log, and stops the training on request.
 
     Args:
-        packs: the development rows.
+        packs: the development rows; without any there are no evaluations.
         every: steps between evaluations; there is always one at the beginning and one at the end.
         report, stopping, read, events: as for ``JointTrainer``.
 
@@ -81,6 +81,8 @@ class Judging(TrainerCallback):
                 control.should_save = control.should_training_stop = True
 
     def _judge(self, args: TrainingArguments, state: TrainerState, model: Model) -> None:
+        if not self.packs:
+            return
         with torch.autocast(args.device.type, torch.bfloat16, enabled=args.bf16):
             packs = self._packs(last=state.global_step == state.max_steps)
             judged = label_probabilities(model, packs, self.read)

@@ -88,7 +88,8 @@ def _run(
 ) -> Path | None:
     loaded = open_model(recipe, device)
     pairs = sample(read_pairs(data / "train.jsonl"), recipe.train.pairs, recipe.seed)
-    held = [p for p in read_pairs(data / "dev.jsonl") if p.mode == "verdict"]
+    held = read_pairs(data / "dev.jsonl") if recipe.train.evaluate else []
+    held = [pair for pair in held if pair.mode == "verdict"]
     held = sample(held, recipe.train.development, recipe.seed)
     if not pairs:
         raise UsageError(f"{data / 'train.jsonl'}: no pairs; run `mene curate` again")

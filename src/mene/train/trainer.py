@@ -86,7 +86,7 @@ class JointTrainer(Trainer):
             report_to=[],
             remove_unused_columns=False,
         )
-        every = max(1, steps // settings.evaluate)
+        every = max(1, steps // max(1, settings.evaluate))
         super().__init__(
             model=model,
             args=arguments,

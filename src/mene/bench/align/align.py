@@ -15,6 +15,7 @@ import numpy as np
 from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.judge.calibration import LEAST, Calibration, Method
+from mene.scale import Scale
 from mene.stats.agreement import Agreement, agreement
 from mene.stats.clusters import clusters
 from mene.stats.columns import Floats, Ints
@@ -100,8 +101,7 @@ def align(
 
     def measured(name: str, p: Floats) -> Held:
         labels = [scale.labels[i] for i in p.argmax(axis=1)]
-        found = agreement(gold, labels, scale, probabilities=p, groups=together.tolist())
-        return Held(name, float(_log_losses(p, codes).mean()), found)
+        return held_of(name, scale, gold, labels, p, together)
 
     before = measured("as it is", table)
     parts = folds(together, codes, seed)
@@ -124,6 +124,20 @@ def align(
         chosen = learn(ways[best], criterion, mode, table, codes, template)
     # An interval's width decreases with the square root of the number of rows.
     return Alignment(before, tuple(held), chosen, 3 * len(gold))
+
+
+def held_of(
+    name: str,
+    scale: Scale,
+    gold: Sequence[Any],
+    labels: Sequence[Any],
+    p: Floats,
+    groups: Ints,
+) -> Held:
+    """Return the figures of labels and probabilities (rows, labels of the scale) on rows with these gold labels."""
+    codes: Ints = np.array([scale.labels.index(g) for g in gold], np.int64)
+    found = agreement(gold, labels, scale, probabilities=p, groups=groups.tolist())
+    return Held(name, float(_log_losses(p, codes).mean()), found)
 
 
 def learn(

@@ -23,7 +23,7 @@ def golds_of(
         UsageError: no row has a label, or all have the same one.
     """
     scale = criterion.scale
-    wrong = [f"{row.where}: {row.error}" for row in rows if row.error]
+    wrong = [row.error for row in rows if row.error]
     labelled = [(r, r.sample) for r in rows if r.sample is not None and r.sample.label is not None]
     if not labelled:
         raise UsageError(

@@ -112,7 +112,7 @@ def _flops(recipe: Recipe, shape: Shape, tokens: Tokens) -> dict[str, float]:
     return {
         "training": once * recipe.train.epochs,
         "reference": forward if recipe.train.beta else 0.0,
-        "judging": forward * (recipe.train.evaluate + 1) * judged,
+        "judging": forward * (recipe.train.evaluate + 1) * judged if recipe.train.evaluate else 0.0,
         "lower": lower * (1 + judged) if recipe.train.keep_lower else 0.0,
     }
 
