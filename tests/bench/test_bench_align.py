@@ -16,14 +16,14 @@ from mene import Judge, Sample
 from mene.bench.align.align import METHODS, align, learn
 from mene.bench.align.labels import golds_of
 from mene.bench.align.save import save
-from mene.cli.align import _judged
 from mene.cli.aligned import Aligned, show_aligned
 from mene.cli.console import Screen
+from mene.cli.measuring import judged
 from mene.criterion import Criterion, load_criterion
 from mene.errors import UsageError
 from mene.judge.calibration import Calibration
 from mene.judge.preset import load_preset
-from mene.runs.tables import Row
+from mene.runs.tables import Row, read_rows
 from mene.scale import Scale
 
 FAITHFUL = load_criterion("faithfulness")
@@ -129,13 +129,13 @@ def test_rows_with_one_id_keep_their_own_labels(tmp_path, toy) -> None:
     assert len(wrong) == 2  # the scale has no 0
     judge = Judge("nano", mode="verdict", engine=toy)
     for _ in range(2):  # judged, then found in the ledger
-        verdicts = _judged(
+        verdicts = judged(
             judge,
             load_criterion("tone"),
             lines[:4],
             tmp_path / "v.jsonl",
             Console(stderr=True),
-            True,
+            quiet=True,
         )
         assert {n: v.id for n, v in verdicts.items()} == {
             0: "doc",
@@ -269,3 +269,12 @@ def test_equal_shares_of_votes_are_not_taken_for_one_text() -> None:
     said = [{YES: p, NO: 1 - p} for p in shares]
     found = align(FAITHFUL, "verdict", gold, said, range(60), among=["bias"])
     assert found.before.agreement.documents == 60
+
+
+def test_a_broken_row_is_named_once(tmp_path) -> None:
+    """It read: rows.jsonl, line 2: rows.jsonl, line 2: broken JSON."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"response": "a", "label": "5"}\n{broken\n')
+    lines = list(read_rows(str(path), None, load_criterion("tone")))
+    _, [wrong] = golds_of(lines, load_criterion("tone"), str(path), {})
+    assert wrong.count("line 2") == 1

@@ -30,13 +30,14 @@ from mene.cli.options import (
 from mene.cli.paths import check_input
 from mene.cli.train_shown import train_shown
 from mene.cli.training import need_packages, need_room
-from mene.cli.tuned_shown import show_tuned, tuned_json
+from mene.cli.tuned_shown import show_tuned, tuned_json, tuned_markdown
 from mene.criterion import load_criterion
 from mene.curate.mix import side_of
 from mene.curate.own import own_points
 from mene.curate.raw.sources import Point
 from mene.curate.run import curate, data_folder, folders
 from mene.errors import UsageError
+from mene.files import write_whole
 from mene.judge.preset import Preset, load_preset
 from mene.recipe import Own, Recipe
 from mene.runs.source import STDIN
@@ -48,6 +49,7 @@ from mene.verdict import Verdict
 LEAST = 40  # rows: fewer can neither teach nor show anything
 HELD_OUT = 0.3
 EPOCHS = 3
+CARD = "## On rows held out"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +116,7 @@ def tune(options: TuneOptions) -> int:
         say(f"mene: stopped; run the same command again to continue from {target}")
         return 130
     found = _compared(held, before, after)
+    _add_to_card(target / "README.md", judge.name, found)
     if options.json_:
         show_json({"judge": str(target), "held_out": len(held), **tuned_json(found)})
     else:
@@ -204,6 +207,11 @@ def _trained(recipe: Recipe, target: Path, errors: Console, device: str | None) 
         events=lambda event: None,
     )
     return True
+
+
+def _add_to_card(card: Path, judge: str, found: Tuned) -> None:
+    text, _, _ = card.read_text("utf-8").partition(CARD)
+    write_whole(card, f"{text.rstrip()}\n\n{CARD}\n\n{tuned_markdown(judge, found)}\n")
 
 
 def _compared(

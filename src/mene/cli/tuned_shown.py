@@ -10,6 +10,8 @@ from mene.cli.aligned import asked_as, figures_of, table_of
 from mene.cli.bench_tables import console_of
 from mene.cli.console import plain
 from mene.criterion import Criterion
+from mene.export.card import table
+from mene.gate.words import figure_words
 
 SURE = 0.05  # two-sided p below which a difference is called one
 
@@ -25,6 +27,22 @@ def tuned_json(found: Tuned) -> dict[str, Any]:
         "difference": [more.value, more.low, more.high],
         "p": found.p,
     }
+
+
+def tuned_markdown(judge: str, found: Tuned) -> str:
+    """Return the figures for the card."""
+    rows = []
+    for name, held in ((f"{judge}, before", found.before), ("after", found.after)):
+        a = held.agreement
+        figures = (
+            figure_words(a.accuracy, True),
+            figure_words(a.kappa, False),
+            figure_words(a.ece, False),
+        )
+        rows.append([name, *figures, f"{held.log_loss:.3f}"])
+    count = found.before.agreement.n
+    head = [f"{count} rows", "accuracy", "kappa", "calibration error", "log loss"]
+    return f"{table(head, rows)}\n\n{_in_words(found)}"
 
 
 def show_tuned(criterion: Criterion, judge: str, target: Path, found: Tuned) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import jinja2
@@ -57,7 +58,7 @@ probability. Made from {{ base.name }} with mene.
 ## Use
 
 ```
-mene judge answers.jsonl --criterion faithfulness --judge judge.yaml --mode verdict
+mene judge answers.jsonl --criterion {{ criterion }} --judge judge.yaml --mode verdict
 {% if whole %}ollama create {{ name }} -f Modelfile
 {% endif %}{% if "adapter.gguf" in files %}llama-server -m {{ base.gguf.name if base.gguf else "BASE.gguf" }} --lora adapter.gguf
 {% endif %}{% if "merged" in files %}vllm serve merged --served-model-name {{ name }}
@@ -166,6 +167,10 @@ def model_card(done: Finished, base: Base, name: str, files: Files, bench: str) 
             [kept.get("train", 0), kept.get("dev", 0), counts[source]["in_bench"]] if kept else []
         )
         rows.append([source, *([f"{n:,}" for n in numbers] or [most, "", ""]), terms[source]])
+    for own in dict.fromkeys(table.name for table in recipe.data.own):
+        kept = counts.get(own, {}).get("kept", {})
+        rows.append([own, *(f"{kept.get(side, 0):,}" for side in ("train", "dev")), "", "own rows"])
+    asked = next((table.criterion for table in recipe.data.own), "faithfulness")
     return jinja2.Template(CARD, keep_trailing_newline=True).render(
         name=name,
         base=base,
@@ -182,6 +187,7 @@ def model_card(done: Finished, base: Base, name: str, files: Files, bench: str) 
         development=_development_table(done),
         bench=bench,
         data=table(head, rows),
+        criterion=shlex.quote(asked),
         made={way: kinds for way, kinds in made.items() if kinds},
     )
 
