@@ -42,13 +42,18 @@ class Item(LabelledQuestion):
     part: str
 
 
+def named_folder(given: Path | None) -> Path | None:
+    """Return the folder that ``--data`` names, else the one that ``MENE_DATA`` names, else None."""
+    return given or (Path(os.environ["MENE_DATA"]) if os.environ.get("MENE_DATA") else None)
+
+
 def data_folder(given: Path | None) -> Path:
     """Return the folder with the benchmark files: ``--data``, or ``MENE_DATA``, or ``bench/`` inside it.
 
     Raises:
         UsageError: neither is given, or the folder is empty.
     """
-    named = given or (Path(os.environ["MENE_DATA"]) if os.environ.get("MENE_DATA") else None)
+    named = named_folder(given)
     if named is None:
         raise UsageError(f"say where the benchmark files are with --data or MENE_DATA; {WHERE}")
     for folder in (named / "bench", named):

@@ -69,7 +69,7 @@ def ablate(options: AblateOptions) -> int:
 
     Reports how much each of them contributes. If it was stopped, run the same command again to continue.
 
-    Exit code: 0 all trained, 1 failed, 2 could not run, 130 stopped.
+    Exit code: 0 all trained, 2 could not run, 130 stopped.
     """
     by = options.by
     recipe = load_recipe(options.recipe, options.changes or ())

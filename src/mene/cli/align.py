@@ -40,7 +40,8 @@ from mene.judge.calibration import Calibration
 from mene.judge.combine import SAME_TEXT
 from mene.judge.judge import Judge
 from mene.judge.preset import load_preset
-from mene.runs.beside import ledgers_beside
+from mene.runs.beside import ledgers_beside, stem
+from mene.runs.source import STDIN
 from mene.runs.tables import Row, read_rows
 from mene.stats.golds import check_names, read_names
 from mene.stats.shared import shared
@@ -226,8 +227,8 @@ def _labelled(options: AlignOptions, criterion: Criterion, errors: Console) -> _
 
 
 def _ledger(path: str, judge: Judge) -> Path:
-    name = path.removesuffix(".gz").removesuffix(".jsonl")
-    return Path(f"{name}.{slug(judge.name)}.aligned.jsonl")
+    table = "stdin" if path == STDIN else stem(path)
+    return Path(f"{table}.{slug(judge.name)}.aligned.jsonl")
 
 
 def _evidence(table: _Labelled, verdicts: dict[int, Verdict], errors: Console) -> _Evidence:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mene.bench.cost import TRIES
-from mene.bench.data import data_folder, set_path
+from mene.bench.data import data_folder, named_folder, set_path
 from mene.bench.public import obtain
 from mene.bench.sets import BenchSet, all_sets
 from mene.cli.console import Screen, plain, show, show_json
@@ -22,7 +21,7 @@ WIDE = 170  # characters that the whole list of sets needs
 
 def list_sets(data: Path | None, *, as_json: bool) -> None:
     """``mene bench --list``."""
-    folder = data_folder(data) if data or os.environ.get("MENE_DATA") else None
+    folder = data_folder(data) if named_folder(data) else None
     if as_json:
         fields = ("name", "title", "suites", "kind", "metric", "partial", "home")
         lines = [
@@ -63,10 +62,11 @@ def _plain_table(names: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
 
 def get_sets(names: str, data: Path | None) -> None:
     """``mene bench --get``."""
-    if data is None:
-        raise UsageError("name the folder for the benchmark files with --data")
+    folder = named_folder(data)
+    if folder is None:
+        raise UsageError("name the folder for the benchmark files with --data or MENE_DATA")
     for name in (part.strip() for part in names.split(",")):
-        path, rows = obtain(name, data)
+        path, rows = obtain(name, folder)
         show(f"{path}  {rows:,} rows")
 
 

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import TaskID, TimeElapsedColumn
 
+from mene.bench.data import named_folder
 from mene.cli.console import Screen, note, plain, progress_bar, say, show_json, spinner, words
 from mene.cli.curated import list_sources, price_of, show_made
 from mene.cli.opening import downloading
@@ -22,7 +23,7 @@ from mene.cli.plain_progress import Tenths
 from mene.curate.critiques.kept import NAME, count
 from mene.curate.report import Made, to_dict
 from mene.curate.run import curate as make_pairs
-from mene.curate.run import data_folder, folders, needs_sets
+from mene.curate.run import folders, needs_sets
 from mene.curate.stream import require
 from mene.engines.base import Engine
 from mene.errors import UsageError
@@ -168,7 +169,7 @@ def _folders(
     recipe: Recipe, data: Path | None, errors: Console
 ) -> tuple[Path, Path] | tuple[None, None]:
     """Return the folders of raw sets and benchmarks, of which a recipe without raw sets needs neither."""
-    if needs_sets(recipe) or data_folder(data) is not None:
+    if needs_sets(recipe) or named_folder(data) is not None:
         return folders(data)
     note(
         errors,
@@ -262,7 +263,7 @@ def _engines(
 
     def open_scorer() -> Engine:
         # The embedded engine compares with one sequence: both orders of a pair then share its cache.
-        if judge == first and judge.engine != "llamacpp":
+        if judge == first and not taught_by.identity.startswith("llamacpp:"):
             return taught_by
         taught_by.close()  # one model in memory at a time
         return opening(judge, stack, critique=False)

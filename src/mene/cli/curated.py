@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from mene.bench.data import named_folder
 from mene.cli.console import Screen, plain, show_json
 from mene.curate.critiques.kept import NAME, Price
 from mene.curate.make.registry import MAKERS
@@ -67,7 +68,7 @@ def show_made(made: Made, target: Path, seconds: float) -> None:
 
 
 def list_sources(data: Path | None, *, as_json: bool) -> None:
-    """``mene curate --list``; ``data``: the folder that is searched for the sets, None to search nowhere."""
+    """``mene curate --list``; ``data``: as for ``named_folder``; without one, nothing says which are here."""
     listed = _listed(data)
     if as_json:
         made = {name: {"tasks": maker.tasks, "what": maker.why} for name, maker in MAKERS.items()}
@@ -97,7 +98,7 @@ def list_sources(data: Path | None, *, as_json: bool) -> None:
 
 def _listed(data: Path | None) -> dict[str, dict[str, Any]]:
     """Return name of a raw set -> what is known of it."""
-    raw = None if data is None else folders(data)[0]
+    raw = folders(data)[0] if named_folder(data) else None
     return {
         one.name: {
             "here": None if raw is None else source_path(raw, one).is_file(),

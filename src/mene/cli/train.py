@@ -61,7 +61,7 @@ def train(options: TrainOptions) -> int:
 
     If it was stopped, run the same command again to continue.
 
-    Exit code: 0 trained, 1 failed or would not fit, 2 could not run, 130 stopped.
+    Exit code: 0 trained, 1 would not fit (--plan), 2 could not run, 130 stopped.
     """
     recipe = load_recipe(options.recipe, options.changes or ())
     name = Path(options.recipe).stem

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from mene.bench.align.tuned import Tuned, tuned
+from mene.bench.data import named_folder
 from mene.bench.run import slug
 from mene.cli.console import Screen, note, say, show_json
 from mene.cli.measuring import judged
@@ -35,7 +36,7 @@ from mene.criterion import load_criterion
 from mene.curate.mix import side_of
 from mene.curate.own import own_points
 from mene.curate.raw.sources import Point
-from mene.curate.run import curate, data_folder, folders
+from mene.curate.run import curate, folders
 from mene.errors import UsageError
 from mene.files import write_whole
 from mene.judge.preset import Preset, load_preset
@@ -141,7 +142,7 @@ def _curated(recipe: Recipe, target: Path, errors: Console) -> int:
         UsageError: too few rows are left.
     """
     # Rows of a benchmark must not be trained on, where the benchmarks are known.
-    bench = folders(None)[1] if data_folder(None) else None
+    bench = folders(None)[1] if named_folder(None) else None
     made = curate(recipe, None, bench, target / "data", events=lambda event: None)
     [table] = recipe.data.own
     counts = made.counts[table.name]

@@ -106,8 +106,8 @@ class Watch:
             self.screen.print(f"\n[dim]{said}[/dim]")
         together = min(rows, self.plan.settings.get("concurrency") or CRITIQUE_SLOTS)
         # The bar does not move until the first critiques are written.
-        embedded = self.judge.judges[0].preset.engine == "llamacpp"
-        what = f"reasons, {together} at once" if embedded and together > 1 else "reasons"
+        here = self.judge.judges[0].engine.identity.startswith(("llamacpp:", "openvino:"))
+        what = f"reasons, {together} at once" if here and together > 1 else "reasons"
         self._critiques = self.bar.add_task(what, total=rows, rate="")
 
     def on_verdict(self, verdict: Verdict) -> None:

@@ -7,11 +7,11 @@ out and why. The same recipe and files give the same bytes.
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from mene.bench.data import named_folder
 from mene.curate.clean import unique
 from mene.curate.clean.check import Check, Row
 from mene.curate.clean.decontaminate import Report, bench_texts
@@ -43,7 +43,7 @@ def folders(data: Path | None) -> tuple[Path, Path]:
     Raises:
         UsageError: none given, or one of the two is missing.
     """
-    given = data_folder(data)
+    given = named_folder(data)
     if given is None:
         raise UsageError(
             "say where the data are with --data or MENE_DATA: a folder with train/ and bench/"
@@ -55,11 +55,6 @@ def folders(data: Path | None) -> tuple[Path, Path]:
                 "(benchmarks, which are kept out of the training data)"
             )
     return given / "train", given / "bench"
-
-
-def data_folder(given: Path | None) -> Path | None:
-    """Return the data folder that is given with ``--data``, else that of ``MENE_DATA``, else None."""
-    return given or (Path(os.environ["MENE_DATA"]) if os.environ.get("MENE_DATA") else None)
 
 
 def needs_sets(recipe: Recipe) -> bool:

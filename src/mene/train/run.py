@@ -21,7 +21,7 @@ from accelerate.utils import gather_object
 from mene.curate.pair import Pair, read_pairs
 from mene.engines.transformers.loaded import Loaded
 from mene.errors import UsageError
-from mene.events import Events, begin_work, on_stderr
+from mene.events import Events, Warn, begin_work, on_stderr
 from mene.recipe import Recipe
 from mene.train.begin import begin
 from mene.train.examples import Example, Pack, example, packed, sample
@@ -94,17 +94,22 @@ def _run(
     if not pairs:
         raise UsageError(f"{data / 'train.jsonl'}: no pairs; run `mene curate` again")
     step = begin_work(events, "reading", len(pairs) + len(held))
-    longest = loaded.context or 10**9
-    examples = _examples(pairs, loaded, longest, step, rejected=recipe.train.beta > 0)
-    development = packed(
-        _examples(held, loaded, longest, step, all_labels=True), recipe.train.pack_tokens, 0
-    )
+    examples = _examples(pairs, loaded, step, rejected=recipe.train.beta > 0)
+    judged = _examples(held, loaded, step, all_labels=True)
+    if longer := len(pairs) + len(held) - len(examples) - len(judged):
+        told = f"{longer:,} pairs are longer than the {loaded.context:,} tokens that the model can read"
+        if not examples:
+            raise UsageError(
+                f"{data / 'train.jsonl'}: {told}, and none is left; lower data.longest"
+            )
+        events(Warn(f"{told}; they are left out"))
+    development = packed(judged, recipe.train.pack_tokens, 0)
     count = None if steps is None else steps // recipe.train.epochs * recipe.train.packs
     packs = packed(examples, recipe.train.pack_tokens, recipe.seed, count)
     if recipe.train.bradley_terry and not any(len(pack.compared) for pack in packs):
         raise UsageError(
             f"{data / 'train.jsonl'}: train.bradley_terry needs pairs whose responses are judged alone, and there are none; "
-            "them; run `mene curate` again with data.compare: pointwise, or leave train.bradley_terry out"
+            "run `mene curate` again with data.compare: pointwise, or leave train.bradley_terry out"
         )
     autocast = recipe.train.dtype == "bfloat16"
     with torch.autocast(loaded.device.split(":")[0], torch.bfloat16, enabled=autocast):
@@ -147,11 +152,12 @@ def _run(
 def _examples(
     pairs: list[Pair],
     loaded: Loaded,
-    longest: int,
     step: Callable[[], None],
     all_labels: bool = False,
     rejected: bool = True,
 ) -> list[Example]:
+    """Return the pairs as tokens, without those that are longer than the model's context."""
+    longest = loaded.context or 10**9
     found = []
     for pair in pairs:
         one = example(pair, loaded, all_labels=all_labels, rejected=rejected)
