@@ -12,8 +12,11 @@ import yaml
 
 from mene.criteria_set import load_criteria
 from mene.criterion import parse_criterion
+from mene.curate.raw.rows import read_row
+from mene.curate.raw.sources import find_source
 from mene.gate.rules_file import parse_rules
 from mene.judge.preset import parse_preset
+from mene.recipe import load_recipe
 from mene.verdict import Verdict
 from tests.docs.written import ROOT, Written, written
 
@@ -28,6 +31,9 @@ PROMPTFOO = {
 
 def read(code: str, language: str, folder: Path) -> str:
     """What a block is, once it has been read as that; raises if it is not good."""
+    if language == "json" and "criterion" not in code:
+        assert read_row(find_source("begin_dev"), code.replace('"no"', '"generic"'))
+        return "a row of a raw set"
     if language == "json":
         return Verdict.model_validate(json.loads(code)).criterion and "a verdict"
     data: Any = yaml.safe_load(code)
@@ -38,6 +44,10 @@ def read(code: str, language: str, folder: Path) -> str:
     if "criteria" in data:
         (folder / "set.yaml").write_text(code, "utf-8")
         return load_criteria(str(folder / "set.yaml")).criteria and "a set"
+    if "data" in data:
+        recipe = folder / "recipe.yaml"
+        recipe.write_text(code, "utf-8")
+        return load_recipe(str(recipe)).data.own and "a recipe"
     if "question" in data:
         return parse_criterion(code, "page").name and "a criterion"
     if "weights" in data:

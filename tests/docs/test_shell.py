@@ -52,6 +52,8 @@ NOT_RUN = {
     "curate": "needs the data folder: tests/curate",
     "train": "trains: tests/train",
     "ablate": "trains: tests/train",
+    "tune": "trains: tests/train",
+    "polite/judge.yaml": "a judge that has to be trained: tests/train",
     "export": "needs a trained judge: tests/export",
     "serve": "does not end: tests/serve, tests/docs/test_served.py",
     "arena": "needs a database with votes: tests/cli/test_arena.py",
