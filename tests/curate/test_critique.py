@@ -9,6 +9,7 @@ import pytest
 
 from mene import Criterion, Sample, Scale
 from mene.curate.critiques.critique import argue, borrowed, taught
+from mene.curate.make import facts
 from mene.curate.pairs import critique_pair
 from mene.curate.raw.sources import Point
 from mene.curate.stage import Stage
@@ -159,3 +160,13 @@ def test_the_share_is_of_all_points_with_a_teacher(share: float) -> None:
     template = load_template("prefix")
     found = list(taught(POINTS, share, 0, Teacher(), lambda p: template, Stage()))
     assert abs(len(found) - 40 * share) < 9
+
+
+def test_a_teacher_argues_about_the_labels_of_a_made_pair() -> None:
+    template, recipe = load_template("prefix"), load_recipe("nano")
+    pairs = [p for p in facts.points(0, 12) if p.criterion.name == "better"]
+    found = list(taught(pairs, 1.0, 0, Teacher(), lambda p: template, Stage()))
+    assert found
+    for one in found:
+        pair = critique_pair(one, recipe)
+        assert {pair.label, pair.wrong} <= set(one.point.criterion.scale.labels)

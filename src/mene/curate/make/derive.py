@@ -111,7 +111,9 @@ def preferring(
             uses=better.criterion.uses,
         ),
         gold="A" if first else "B",
+        # Both are about one response and its own labels.
         critique=None,
+        rejected=None,
     )
 
 
