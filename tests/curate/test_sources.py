@@ -89,6 +89,8 @@ def test_bad_rows_are_named_and_the_good_ones_go_on(tmp_path) -> None:
         {**good, "label": "perhaps"},
         {**good, "label": None},
         {**good, "context": {"a": 1}},
+        {**good, "id": None},
+        {**good, "id": " "},
         good,
     ]
     said: list[str] = []
@@ -102,6 +104,8 @@ def test_bad_rows_are_named_and_the_good_ones_go_on(tmp_path) -> None:
         (5, 'label "perhaps" is not one of this set'),
         (6, 'field "label" is missing'),
         (7, 'field "context" is an object'),
+        (8, 'field "id" is missing'),
+        (9, 'field "id" is missing'),
     ):
         assert any(f"line {line}: {reason}" in text for text in said), (line, said)
 

@@ -73,6 +73,8 @@ def _points(source: Source, row: dict[str, Any], seed: int) -> Iterator[Point]:
     missing = [field for field in source.needs if not (getattr(sample, field) or "").strip()]
     if missing:
         raise SampleError(f'field "{missing[0]}" is missing or empty')
+    if not sample.id.strip():  # draws and names of points depend on it
+        raise SampleError('field "id" is missing')
     if row.get("label") is None:
         raise SampleError('field "label" is missing')
     group = str(row.get(source.group, "") if source.group else sample.id)
