@@ -15,7 +15,7 @@ from mene.curate.raw.sources import Point
 from mene.curate.stage import Stage
 from mene.engines.base import Completion, Request
 from mene.recipe import load_recipe
-from mene.template import load_template
+from mene.template import load_template, template_names
 
 YES_NO = Criterion(name="supported", question="Is it supported?", scale=Scale.binary())
 POINTS = [
@@ -170,3 +170,28 @@ def test_a_teacher_argues_about_the_labels_of_a_made_pair() -> None:
     for one in found:
         pair = critique_pair(one, recipe)
         assert {pair.label, pair.wrong} <= set(one.point.criterion.scale.labels)
+
+
+class Writer(Teacher):
+    """Writes each label as its template does, and no other way."""
+
+    def run(
+        self, requests: Iterable[Request | None], stop=None
+    ) -> Generator[Completion, None, None]:
+        for request in (r for r in requests if r is not None):
+            self.asked = request
+            told = request.messages[-1].content.rpartition("result is: ")[2].splitlines()[0]
+            assert told in request.labels
+            text = f"{request.opening} Much in the data speaks for it. The answer is {told}."
+            yield Completion(request.index, told, critique=text)
+
+
+@pytest.mark.parametrize("name", sorted({*template_names()} - {"systemone"}))  # it is no prompt
+def test_a_teacher_writes_labels_as_its_template_does(name: str) -> None:
+    template, teacher, stage = load_template(name), Writer(), Stage()
+    better = next(p for p in facts.points(0, 3) if p.criterion.name == "better")
+    for point, label in ((POINTS[0], "Yes"), (POINTS[0], "No"), (better, "A"), (better, "B")):
+        ((_, text),) = argue([(point, label)], teacher, lambda p: template, stage)
+        assert text is not None, (label, stage.samples)
+        assert teacher.asked.labels == template.written(point.criterion.scale)
+        assert (teacher.asked.gap, teacher.asked.joint) == (template.gap, template.joint)
