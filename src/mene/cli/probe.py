@@ -168,11 +168,9 @@ def _spread(judge: Judge, one: BenchSet, rows: int, found: Spread) -> Table:
     table.add_section()
     size, unit = (1, "") if correlation else (100, " points")
     mean = figure_text(Figure(found.mean, None, None, rows), correlation)
-    table.add_row(
-        "mean",
-        f"{mean}, sd {found.sd * size:.2f}{unit}, widest gap {found.widest * size:.2f}{unit}",
-        figure_text(found.flip_rate, False),
-    )
+    if found.sd is not None and found.widest is not None:
+        mean += f", sd {found.sd * size:.2f}{unit}, widest gap {found.widest * size:.2f}{unit}"
+    table.add_row("mean", mean, figure_text(found.flip_rate, False))
     _tell_failed(table, _failed(found))
     return table
 
