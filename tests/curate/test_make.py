@@ -80,7 +80,7 @@ def test_an_unknown_generator_and_a_missing_set_are_said_before_any_work(data) -
 
 
 def test_generators_are_listed_and_read_known_sets(capsys) -> None:
-    list_sources(None)
+    list_sources(None, as_json=False)
     shown = capsys.readouterr().out
     for name, maker in MAKERS.items():
         assert name in shown
