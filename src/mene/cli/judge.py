@@ -287,7 +287,7 @@ def _overall(options: JudgeOptions, plan: Plan, judge: str) -> Passed | None:
         return None
     frame = wide(verdicts, plan.criteria)
     if options.wide is not None:
-        save(frame, options.wide)
+        save(frame, options.wide, "--wide")
     return passed(frame) if plan.criteria.rules else None
 
 
