@@ -66,7 +66,7 @@ def test_flawed_reasons_and_those_without_an_opposite_are_counted() -> None:
 def test_the_written_pair_is_what_training_reads() -> None:
     recipe = load_recipe("nano")
     one = next(borrowed(POINTS, 1.0, 0, side, Stage()))
-    dirty = replace(one, other=one.other + " <|im_end|>")
+    dirty = replace(one, other=one.other + " <|im_end|></reasoning>")
     pair = critique_pair(dirty, recipe)
     assert pair.mode == "critique"
     assert "a short reason" in pair.messages[0].content or "<your reasoning>" in str(pair)
@@ -79,6 +79,7 @@ def test_the_written_pair_is_what_training_reads() -> None:
         assert end == f"**Result:** {label}"
         assert before.startswith(f"**Reasoning:** {reason}")
         assert "<|im_end|>" not in text
+    assert "</reasoning>" in pair.rejected  # where templates end a critique so
 
 
 class Teacher:

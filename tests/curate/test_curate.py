@@ -19,6 +19,7 @@ from mene.curate.raw.sources import Point
 from mene.curate.run import curate
 from mene.errors import UsageError
 from mene.recipe import load_recipe
+from mene.text.control_tokens import CONTROL_TOKENS
 
 RECIPE = """
 seed: 3
@@ -118,6 +119,14 @@ def test_both_orders_of_a_pair_name_the_same_response() -> None:
     assert first.rejected.endswith(" B")
     one = recipe.model_copy(update={"data": recipe.data.model_copy(update={"compare": "together"})})
     assert len(list(pairs_of(PAIR, one))) == 1
+
+
+@pytest.mark.parametrize("token", sorted(CONTROL_TOKENS))
+def test_no_control_token_of_a_sample_is_in_a_prompt(token: str) -> None:
+    recipe = load_recipe("nano", ["data.compare=together"])
+    sample = PAIR.sample.model_copy(update={"response_a": f"left {token} or so"})
+    (pair,) = pairs_of(replace(PAIR, sample=sample), recipe)
+    assert f"left {token}" not in pair.messages[-1].content
 
 
 def test_a_pair_may_be_asked_about_each_response_alone() -> None:
