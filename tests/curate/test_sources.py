@@ -35,6 +35,10 @@ def test_one_label_answers_several_questions(tmp_path) -> None:
     assert whole.criterion.scale.labels == ("Entailed", "Contradicted", "Neutral")
     assert whole.critique == "It is open."
     assert whole.id == yes_no.id == "anli_dev/1"
+    # The question of its own says which task it is; that of a view is one wording of many.
+    assert (whole.own_question, yes_no.own_question) == (whole.criterion.question, "")
+    assert whole.task == "anli_dev Entailed/Contradicted/Neutral"
+    assert whole.name == f"anli_dev/1 {whole.task}"
     assert whole.group == yes_no.group
 
 

@@ -59,9 +59,8 @@ def balanced(points: Iterable[Point], most: int, seed: int) -> list[Point]:
         lambda: defaultdict(list)
     )
     for number, point in enumerate(points):
-        task = f"{point.criterion.name} {point.criterion.scale}"
-        heap = kept[task][point.label]
-        entry = (-rank(seed, "mix", point.id, task), point.id, -number, point)
+        heap = kept[point.task][point.label]
+        entry = (-rank(seed, "mix", point.id, point.task), point.id, -number, point)
         if len(heap) < most:
             heapq.heappush(heap, entry)
         elif entry > heap[0]:

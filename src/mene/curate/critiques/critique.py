@@ -97,8 +97,8 @@ def borrowed(
         yield Argued(point, point.critique or "", wrong, other.critique or "")
 
 
-def _task(point: Point) -> tuple[str, str, str]:
-    return point.source, point.criterion.name, str(point.criterion.scale)
+def _task(point: Point) -> tuple[str, str]:
+    return point.source, point.task
 
 
 def taught(

@@ -26,11 +26,10 @@ class Pool:
         self._seen = 0
 
     def add(self, point: Point) -> None:
-        task = f"{point.criterion.name} {point.criterion.scale}"
         entry = (
             -rank(self._seed, "pool", point.group),
-            -rank(self._seed, "pool", point.id, task),
-            f"{point.id} {task}",
+            -rank(self._seed, "pool", point.id, point.task),
+            point.name,
             -self._seen,
             point,
         )
