@@ -216,9 +216,9 @@ data:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     report = json.loads((tmp_path / "a" / "report.json").read_text())
     stages = report["stages"]
-    for stage, most in (("derive pairs", 50), ("perturb swap", 30), ("perturb negation", 10)):
+    for stage, most in (("derive.pairs", 50), ("perturb.swap", 30), ("perturb.negation", 10)):
         assert sum(stages[stage]["made"].values()) == most
-    assert made.stages["derive pairs"].made["q2_wow_consistency"] == 25  # sets in equal parts
+    assert made.stages["derive.pairs"].made["q2_wow_consistency"] == 25  # sets in equal parts
     assert made.stages["unique"].dropped.keys() <= {"exact", "near"}
     rows = [
         json.loads(line)
