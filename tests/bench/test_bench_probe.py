@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Generator, Iterable
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
 from mene import Judge
 from mene.bench.data import Item
+from mene.bench.leaderboard.markdown import markdown
+from mene.bench.leaderboard.page import page
+from mene.bench.leaderboard.results import read_results
 from mene.bench.probes.bias import CHANGES, changed, position, sway
 from mene.bench.probes.formats import FORMATS, Format, spread, template_of, turned_back
 from mene.bench.probes.probe import (
@@ -21,7 +26,7 @@ from mene.bench.probes.probe import (
     write_probe,
 )
 from mene.bench.sets import all_sets
-from mene.cli.probe import _times
+from mene.cli.probe import _spread, _times
 from mene.criterion import Criterion, load_criterion
 from mene.engines.base import Completion, Request
 from mene.events import Advance, Event
@@ -148,6 +153,27 @@ def test_a_score_that_rises_moves_towards_and_a_failure_counts_as_changed() -> N
         {"base": none, "XML": none},
     )
     assert (lost.flip_rate.value, lost.failed) == (1.0, 8)
+
+
+def test_a_set_without_a_figure_in_any_format_is_told(tmp_path, toy) -> None:
+    """The score is the same for every row, so no correlation is defined."""
+    one = all_sets()["vicuna_bench"]
+    items = [item(SCORE, 3.0, n) for n in range(4)]
+    given = {str(n): Verdict(id=str(n), label="3", score=3.0) for n in range(4)}
+    undefined = dict.fromkeys(("base", "XML"), Figure(None, None, None, 4))
+    found = spread(one, items, undefined, {"base": given, "XML": given})
+    assert (found.mean, found.sd, found.widest, found.flip_rate.value) == (None, None, None, 0.0)
+    (tmp_path / "nano").mkdir()
+    (tmp_path / "nano" / "summary.json").write_text('{"judge": "nano", "runs": {"verdict": {}}}')
+    with Judge("nano", mode="verdict", engine=toy) as judge:
+        console = Console(width=120, record=True, file=StringIO())
+        console.print(_spread(judge, one, 4, found))
+        assert console.export_text().count("undefined") == 3
+        write_probe(tmp_path, judge, "robustness", {one.name: found}, {one.name: 4})
+    entries = read_results(tmp_path)
+    row = next(line for line in markdown(entries).splitlines() if f"| {one.title} |" in line)
+    assert row.startswith(f"| nano, verdict | {one.title} | 4 |  |  |  | 0.0")
+    assert "<td></td><td></td><td></td><td></td><td>0.0" in page(entries)
 
 
 def obedient(requests: Iterable[Request], stop=None) -> Generator[Completion, None, None]:

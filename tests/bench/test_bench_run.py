@@ -25,7 +25,7 @@ def figures(count: int, judged: int) -> SetResult:
     summary = Summary()
     summary.judged, summary.seconds = judged, 2.0
     value = Figure(0.5, 0.4, 0.6, count)
-    return SetResult(Score("felm", count, 0, count, value), verdicts, summary, None, 0)
+    return SetResult(Score("felm", count, 0, count, value), verdicts, summary, 0)
 
 
 def test_a_lesser_run_does_not_take_the_place_of_the_whole(tmp_path, toy) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -136,6 +137,12 @@ def test_the_page_is_self_contained_and_escaped(results) -> None:
     assert "<two>" not in text
     assert "http" not in text.replace("http-equiv", "")
     assert text.count("<svg") >= 5
+
+
+def test_the_page_says_why_a_set_has_a_ceiling(results) -> None:
+    assert re.search(
+        r"; ceiling \d\d\.\d \(experts split on 23 of 80 pairs", page(read_results(results))
+    )
 
 
 def test_no_results_says_what_to_run(tmp_path) -> None:

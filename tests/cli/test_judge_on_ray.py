@@ -178,7 +178,13 @@ def test_several_files_need_ray_and_there_is_no_other_place(here, rows) -> None:
 
 
 def test_an_option_that_would_do_nothing_is_refused(here, rows) -> None:
-    for option, value in (("--workers", "2"), ("--rows", "9"), ("--agreement", "0.5")):
+    for option, value in (
+        ("--workers", "2"),
+        ("--parts", "jsonl"),
+        ("--part-rows", "500"),
+        ("--rows", "9"),
+        ("--agreement", "0.5"),
+    ):
         done = here("judge", "rows.jsonl", "-c", "faithfulness", option, value, "-j", "nano")
         assert (done.returncode, f"{option} has no effect here" in done.stderr) == (2, True)
 
@@ -191,6 +197,10 @@ def test_an_option_that_would_do_nothing_is_refused(here, rows) -> None:
         (["none.jsonl"], "no such file"),
         (["rows.jsonl", "--explain", "all"], "--plan measures verdicts, not the critiques"),
         (["rows.jsonl", "--prices", "none.yaml"], "none.yaml: cannot read"),
+        (
+            ["rows.jsonl", "--part-rows", "9"],
+            "--part-rows has no effect here; use it with --on ray",
+        ),
     ],
 )
 def test_a_plan_that_cannot_be_made_is_one_line(here, rows, words, said) -> None:

@@ -107,6 +107,15 @@ def test_a_table_that_cannot_be_has_a_next_step(
     assert said in " ".join(done.stderr.split())
 
 
+@pytest.mark.posix
+def test_a_table_that_cannot_be_written_names_its_option(judged, here, tmp_path) -> None:
+    out = tmp_path / f"{'w' * 250}.csv"  # too long for the name of its partial file
+    done = judged("-c", "Is the reply polite?", "--wide", out)
+    assert "w.csv: cannot write: File name too long; use another --wide\n" in done.stderr
+    done = here("table", tmp_path / "t.verdicts.jsonl", "-o", out)
+    assert "w.csv: cannot write: File name too long; use another --output\n" in done.stderr
+
+
 def test_the_table_of_no_verdicts_has_a_next_step(here, tmp_path) -> None:
     (tmp_path / "v.jsonl").touch()
     assert "judge something first: `mene judge FILE`" in here("table", tmp_path / "v.jsonl").stderr

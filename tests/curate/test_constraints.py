@@ -167,6 +167,19 @@ def test_every_kind_is_broken(name: str, spare: str) -> None:
         assert made[1] != text
 
 
+@pytest.mark.parametrize(
+    ("name", "instruction"),
+    [
+        ("bullets", "Use at most 3 bullet points."),
+        ("parts", "Use at most 3 paragraphs, with *** between."),
+    ],
+)
+@pytest.mark.parametrize("spare", [SPARE, ""])
+def test_a_text_may_have_none_of_what_is_limited(name: str, instruction: str, spare: str) -> None:
+    assert KINDS[name].check("It is one line.", asked(instruction, one(name))[name]) is True
+    assert not any(broken(instruction, one(name), "It is one line.", draw, spare) for draw in DRAWS)
+
+
 @given(st.sampled_from(sorted(TEXTS)), st.text(max_size=120), st.integers(0, 11))
 def test_what_is_not_surely_broken_is_not_made(name: str, text: str, seed: int) -> None:
     instruction = TEXTS[name][0]

@@ -9,12 +9,13 @@ import pytest
 
 from mene import Criterion, Sample, Scale
 from mene.curate.critiques.critique import argue, borrowed, taught
+from mene.curate.make import facts
 from mene.curate.pairs import critique_pair
 from mene.curate.raw.sources import Point
 from mene.curate.stage import Stage
 from mene.engines.base import Completion, Request
 from mene.recipe import load_recipe
-from mene.template import load_template
+from mene.template import load_template, template_names
 
 YES_NO = Criterion(name="supported", question="Is it supported?", scale=Scale.binary())
 POINTS = [
@@ -65,7 +66,7 @@ def test_flawed_reasons_and_those_without_an_opposite_are_counted() -> None:
 def test_the_written_pair_is_what_training_reads() -> None:
     recipe = load_recipe("nano")
     one = next(borrowed(POINTS, 1.0, 0, side, Stage()))
-    dirty = replace(one, other=one.other + " <|im_end|>")
+    dirty = replace(one, other=one.other + " <|im_end|></reasoning>")
     pair = critique_pair(dirty, recipe)
     assert pair.mode == "critique"
     assert "a short reason" in pair.messages[0].content or "<your reasoning>" in str(pair)
@@ -78,6 +79,7 @@ def test_the_written_pair_is_what_training_reads() -> None:
         assert end == f"**Result:** {label}"
         assert before.startswith(f"**Reasoning:** {reason}")
         assert "<|im_end|>" not in text
+    assert "</reasoning>" in pair.rejected  # where templates end a critique so
 
 
 class Teacher:
@@ -159,3 +161,38 @@ def test_the_share_is_of_all_points_with_a_teacher(share: float) -> None:
     template = load_template("prefix")
     found = list(taught(POINTS, share, 0, Teacher(), lambda p: template, Stage()))
     assert abs(len(found) - 40 * share) < 9
+
+
+def test_a_teacher_argues_about_the_labels_of_a_made_pair() -> None:
+    template, recipe = load_template("prefix"), load_recipe("nano")
+    pairs = [p for p in facts.points(0, 12) if p.criterion.name == "better"]
+    found = list(taught(pairs, 1.0, 0, Teacher(), lambda p: template, Stage()))
+    assert found
+    for one in found:
+        pair = critique_pair(one, recipe)
+        assert {pair.label, pair.wrong} <= set(one.point.criterion.scale.labels)
+
+
+class Writer(Teacher):
+    """Writes each label as its template does, and no other way."""
+
+    def run(
+        self, requests: Iterable[Request | None], stop=None
+    ) -> Generator[Completion, None, None]:
+        for request in (r for r in requests if r is not None):
+            self.asked = request
+            told = request.messages[-1].content.rpartition("result is: ")[2].splitlines()[0]
+            assert told in request.labels
+            text = f"{request.opening} Much in the data speaks for it. The answer is {told}."
+            yield Completion(request.index, told, critique=text)
+
+
+@pytest.mark.parametrize("name", sorted({*template_names()} - {"systemone"}))  # it is no prompt
+def test_a_teacher_writes_labels_as_its_template_does(name: str) -> None:
+    template, teacher, stage = load_template(name), Writer(), Stage()
+    better = next(p for p in facts.points(0, 3) if p.criterion.name == "better")
+    for point, label in ((POINTS[0], "Yes"), (POINTS[0], "No"), (better, "A"), (better, "B")):
+        ((_, text),) = argue([(point, label)], teacher, lambda p: template, stage)
+        assert text is not None, (label, stage.samples)
+        assert teacher.asked.labels == template.written(point.criterion.scale)
+        assert (teacher.asked.gap, teacher.asked.joint) == (template.gap, template.joint)

@@ -19,6 +19,7 @@ from mene.curate.raw.sources import Point
 from mene.curate.run import curate
 from mene.errors import UsageError
 from mene.recipe import load_recipe
+from mene.text.control_tokens import CONTROL_TOKENS
 
 RECIPE = """
 seed: 3
@@ -120,6 +121,14 @@ def test_both_orders_of_a_pair_name_the_same_response() -> None:
     assert len(list(pairs_of(PAIR, one))) == 1
 
 
+@pytest.mark.parametrize("token", sorted(CONTROL_TOKENS))
+def test_no_control_token_of_a_sample_is_in_a_prompt(token: str) -> None:
+    recipe = load_recipe("nano", ["data.compare=together"])
+    sample = PAIR.sample.model_copy(update={"response_a": f"left {token} or so"})
+    (pair,) = pairs_of(replace(PAIR, sample=sample), recipe)
+    assert f"left {token}" not in pair.messages[-1].content
+
+
 def test_a_pair_may_be_asked_about_each_response_alone() -> None:
     recipe = load_recipe("nano", ["data.compare=pointwise"])
     first, second = pairs_of(PAIR, recipe)
@@ -207,9 +216,9 @@ data:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     report = json.loads((tmp_path / "a" / "report.json").read_text())
     stages = report["stages"]
-    for stage, most in (("derive pairs", 50), ("perturb swap", 30), ("perturb negation", 10)):
+    for stage, most in (("derive.pairs", 50), ("perturb.swap", 30), ("perturb.negation", 10)):
         assert sum(stages[stage]["made"].values()) == most
-    assert made.stages["derive pairs"].made["q2_wow_consistency"] == 25  # sets in equal parts
+    assert made.stages["derive.pairs"].made["q2_wow_consistency"] == 25  # sets in equal parts
     assert made.stages["unique"].dropped.keys() <= {"exact", "near"}
     rows = [
         json.loads(line)

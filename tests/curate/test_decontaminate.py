@@ -16,7 +16,7 @@ from mene.curate.clean.decontaminate import (
     RUN,
     Index,
     Leak,
-    Report,
+    Leaks,
     bench_texts,
     hashed,
     leak_of,
@@ -63,7 +63,7 @@ PLANTS = {
 
 @pytest.mark.parametrize("how", PLANTS)
 def test_every_planted_leak_is_found(how: str) -> None:
-    report = Report()
+    removed = Leaks()
     dirty = [point(n, response=PLANTS[how](t, n)) for n, (_, _, t) in enumerate(BENCH)]
     fine = [point(100 + n, response=text(120, 1000 + n)) for n in range(40)]
     mixed = dirty + fine
@@ -72,10 +72,10 @@ def test_every_planted_leak_is_found(how: str) -> None:
     leaks = {p.id: leak_of(p, INDEX, known) for p in mixed}
     assert {p for p, leak in leaks.items() if leak is None} == {p.id for p in fine}
     for leak in filter(None, leaks.values()):
-        report.add(leak)
-    assert sum(report.dropped.values()) == 40
-    assert len(report.examples) < 12
-    assert {e.bench for e in report.examples} == {"bench"}
+        removed.add(leak)
+    assert sum(removed.dropped.values()) == 40
+    assert len(removed.examples) < 12
+    assert {e.bench for e in removed.examples} == {"bench"}
 
 
 def test_any_field_of_a_sample_is_looked_at() -> None:

@@ -219,6 +219,15 @@ def test_a_pool_keeps_the_same_part_whatever_the_order() -> None:
     assert len({p.group for p in one.points()}) == 10  # groups as a whole
 
 
+def test_of_points_with_the_same_id_the_first_comes_first_in_a_pool() -> None:
+    first = scored(1, 3)
+    second = replace(first, sample=Sample(id="1", response="another text"))
+    for most, kept in ((2, [first, second]), (1, [first])):
+        pool = Pool(most, 0)
+        assert list(pool.watch([first, second])) == [first, second]
+        assert pool.points() == kept
+
+
 def test_real_sets_give_pairs_and_every_id_is_unique(bench_data) -> None:
     folder = bench_data.parent / "train"
     if not folder.is_dir():

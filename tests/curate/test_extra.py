@@ -42,7 +42,7 @@ def made(chosen: list[Point], **keys: dict[str, int]) -> tuple[list[Point], dict
 def test_sets_give_equal_parts_as_far_as_they_have_them() -> None:
     added, stages = made([], derive={"pairs": 60})
     assert len(added) == 60
-    assert stages["derive pairs"].made == {"big": 50, "small": 10}
+    assert stages["derive.pairs"].made == {"big": 50, "small": 10}
     assert {p.criterion.name for p in added} == {"better"}
 
 
@@ -51,7 +51,7 @@ def test_an_original_comes_along_once_and_only_where_it_is_missing() -> None:
     changed = [p for p in added if p.id.endswith("~negation") and p.label == "No"]
     originals = [p for p in added if "~" not in p.id]
     assert {p.id.removesuffix("~negation") for p in changed} == {p.id for p in originals}
-    assert stages["perturb originals"].made.total() == len(originals) == len(changed) > 5
+    assert stages["perturb.originals"].made.total() == len(originals) == len(changed) > 5
     again, _ = made(rows("big", 400) + rows("small", 20), perturb={"negation": 40})
     assert not [p for p in again if "~" not in p.id]
 

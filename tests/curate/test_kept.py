@@ -180,6 +180,8 @@ def test_whatever_is_asked_otherwise_is_another_answer() -> None:
                 {"seed": 1},
                 {"opening": "o"},
                 {"cue": "c"},
+                {"gap": "\n"},
+                {"joint": ""},
             )
         ),
     ]

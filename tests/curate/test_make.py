@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from mene.cli.curated import list_sources
 from mene.curate.make import facts
 from mene.curate.make.registry import MAKERS
 from mene.curate.pair import read_pairs
+from mene.curate.raw.files import read_lines
 from mene.curate.raw.sources import find_source
 from mene.curate.run import curate
 from mene.errors import UsageError
@@ -80,7 +83,7 @@ def test_an_unknown_generator_and_a_missing_set_are_said_before_any_work(data) -
 
 
 def test_generators_are_listed_and_read_known_sets(capsys) -> None:
-    list_sources(None)
+    list_sources(None, as_json=False)
     shown = capsys.readouterr().out
     for name, maker in MAKERS.items():
         assert name in shown
@@ -100,3 +103,16 @@ def test_a_broken_row_of_a_set_that_is_read_is_counted(data, small_raw) -> None:
         "evouna_qa_correctness.jsonl.gz, line 1501: not JSON"
         in (made.counts["answered"].broken_rows[0])
     )
+
+
+@pytest.mark.parametrize("maker", ["answered", "asked", "quoted", "safety"])
+def test_too_few_rows_name_the_generator_and_how_many_it_needs(maker, tmp_path, small_raw) -> None:
+    rows, needed = (1, 1) if maker == "safety" else (12, 40)
+    for name in MAKERS[maker].reads:
+        with gzip.open(tmp_path / f"{name}.jsonl.gz", "wt", encoding="utf-8") as file:
+            file.writelines(islice(read_lines(small_raw / f"{name}.jsonl.gz"), rows))
+    with pytest.raises(UsageError) as raised:
+        list(MAKERS[maker].points(0, 10, tmp_path, lambda text: None))
+    said = str(raised.value)
+    assert re.search(rf"\d+ usable rows? for {maker}, which needs {needed} or more; ", said), said
+    assert said.endswith(f"drop {maker} from data.make")

@@ -55,6 +55,11 @@ def test_the_same_seed_gives_the_same_points(points) -> None:
     assert len(points) == len({point.name for point in points}) == 3000
 
 
+def test_pairs_have_no_critique_of_a_single_response(points) -> None:
+    pairs = [point for point in points if point.criterion.name == "better"]
+    assert {(point.critique, point.rejected) for point in pairs} == {(None, None)}
+
+
 def test_right_ones_follow_from_the_document_and_wrong_ones_do_not(points) -> None:
     for point in singles(points)[:600]:
         check(point)

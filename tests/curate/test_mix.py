@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +55,13 @@ def testshares_never_exceed_what_is_there(total: int, sizes: dict[str, int]) -> 
     found = shares(total, sizes)
     assert all(found[name] <= size for name, size in sizes.items())
     assert sum(found.values()) == min(total, sum(sizes.values()))
+
+
+def test_of_rows_with_the_same_id_the_first_is_kept() -> None:
+    first = point(1, "Yes")
+    second = replace(first, sample=Sample(id="1", response="another text"))
+    assert balanced([first, second], 2, 0) == [first, second]
+    assert balanced([first, second, second], 1, 0) == [first]
 
 
 def test_a_group_stands_on_one_side() -> None:

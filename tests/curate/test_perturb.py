@@ -10,7 +10,7 @@ import pytest
 from mene import Criterion, Sample, Scale
 from mene.curate.make import edits
 from mene.curate.make.derive import pairs
-from mene.curate.make.perturb import KINDS, STYLE, WRONG, Changed, perturb
+from mene.curate.make.perturb import EDITS, KINDS, STYLE, WRONG, Changed, perturb
 from mene.curate.mix import side_of
 from mene.curate.raw.rows import read_source
 from mene.curate.raw.sources import Point, find_source
@@ -61,6 +61,10 @@ def texts(made: Changed) -> tuple[str | None, str]:
 
 
 # None of these sets has constraints that a rule can check; see test_constraints.py.
+def test_every_wrong_kind_has_its_edit() -> None:
+    assert tuple(EDITS) == WRONG
+
+
 @pytest.mark.parametrize("kind", [kind for kind in WRONG if kind != "constraint"])
 def test_wrong_versions_lose_or_get_the_worst_label(changed, kind: str) -> None:
     assert len(changed[kind]) > 20

@@ -35,6 +35,10 @@ def test_one_label_answers_several_questions(tmp_path) -> None:
     assert whole.criterion.scale.labels == ("Entailed", "Contradicted", "Neutral")
     assert whole.critique == "It is open."
     assert whole.id == yes_no.id == "anli_dev/1"
+    # The question of its own says which task it is; that of a view is one wording of many.
+    assert (whole.own_question, yes_no.own_question) == (whole.criterion.question, "")
+    assert whole.task == "anli_dev Entailed/Contradicted/Neutral"
+    assert whole.name == f"anli_dev/1 {whole.task}"
     assert whole.group == yes_no.group
 
 
@@ -89,6 +93,8 @@ def test_bad_rows_are_named_and_the_good_ones_go_on(tmp_path) -> None:
         {**good, "label": "perhaps"},
         {**good, "label": None},
         {**good, "context": {"a": 1}},
+        {**good, "id": None},
+        {**good, "id": " "},
         good,
     ]
     said: list[str] = []
@@ -102,6 +108,8 @@ def test_bad_rows_are_named_and_the_good_ones_go_on(tmp_path) -> None:
         (5, 'label "perhaps" is not one of this set'),
         (6, 'field "label" is missing'),
         (7, 'field "context" is an object'),
+        (8, 'field "id" is missing'),
+        (9, 'field "id" is missing'),
     ):
         assert any(f"line {line}: {reason}" in text for text in said), (line, said)
 

@@ -14,7 +14,6 @@ from mene import Judge, Sample
 from mene.criterion import Criterion, criterion_names, load_criterion
 from mene.engines.base import Request
 from mene.engines.remote.decision import read_decision, read_request
-from mene.engines.remote.prompt import CONTROL_TOKENS
 from mene.engines.remote.server import HOPELESS, UNREACHED_RETRIES
 from mene.errors import EngineError, MeneError, ModelError, UsageError
 from mene.judge.open import fetch
@@ -22,6 +21,7 @@ from mene.judge.preset import load_preset, parse_preset
 from mene.message import Message
 from mene.template import load_template
 from mene.text import redact
+from mene.text.control_tokens import CONTROL_TOKENS
 
 SPEC = "systemone:jev-latest@http://127.0.0.1:9"
 FULL = Sample(

@@ -43,7 +43,7 @@ def compare(
     resamples: int = 2000,
     seed: int = 0,
 ) -> PairedDifference:
-    """Compare two judges, given as (name, verdicts by sample id), on the rows that both judged."""
+    """Compare two judges, given as (name, verdicts by sample id), on all rows that count. A missing verdict counts as wrong."""
     rows = [i for i in items if counts(one, i)]
     columns = [column_of(rows, [v.get(r.sample.id) for r in rows]) for _, v in (a, b)]
     groups = clusters(r.group for r in rows)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,31 +35,13 @@ class SetResult:
         score: the figures.
         verdicts: by sample id.
         summary: costs of this run; rows found in the ledger cost nothing.
-        limit: size of the sample, None = the whole set.
         cut: number of rows whose context was truncated.
     """
 
     score: Score
     verdicts: dict[str, Verdict]
     summary: Summary
-    limit: int | None
     cut: int
-
-
-def make_folder(results: Path) -> None:
-    """Create the folder for results before any work is done.
-
-    Raises:
-        UsageError: it cannot be created, or is not writable.
-    """
-    try:
-        results.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=results):
-            pass
-    except OSError as error:
-        raise UsageError(
-            f"{results}: cannot write here: {error.strerror}; choose another folder with --output"
-        ) from None
 
 
 def ledger_path(results: Path, judge: str, one: str, mode: str) -> Path:
@@ -98,7 +79,6 @@ def judge_set(
     items: list[Item],
     ledger: Path | None,
     *,
-    limit: int | None = None,
     events: Events = on_stderr,
 ) -> SetResult:
     """Judge the rows of a set and score them.
@@ -107,14 +87,13 @@ def judge_set(
         judge: an open judge; asked about pairs as the set's protocol says (``by_protocol``).
         items: the rows, already sampled.
         ledger: None = no file.
-        limit: as given by the user.
         events: called with the progress of the work ``one.name``, in rows (``runs.run.run``).
     """
     judge = by_protocol(judge, one)
     verdicts, summary = collect(judge, one.name, items, ledger, events)
     cut = sum(any("truncated" in note for note in v.notes) for v in verdicts.values())
     found = score(one, items, verdicts)
-    return SetResult(found, verdicts, summary, limit, cut)
+    return SetResult(found, verdicts, summary, cut)
 
 
 def by_protocol(judge: Judge, one: BenchSet) -> Judge:

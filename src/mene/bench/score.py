@@ -53,7 +53,6 @@ class Score:
             that they cannot differ.
         longer: pairs: how often the judge's label (over both orders) is the longer response, and how often gold is.
         others: further figures by name.
-        per_row: credit (accuracies) or score of every counted row, for paired comparisons.
     """
 
     name: str
@@ -71,7 +70,6 @@ class Score:
     consistency: Figure | None = None
     longer: tuple[float, float] | None = None
     others: dict[str, Figure] = field(default_factory=dict)
-    per_row: dict[str, float] = field(default_factory=dict, repr=False)
     even: int = 0
     thin: dict[str, str] = field(default_factory=dict)
 
@@ -81,8 +79,8 @@ class Score:
         return all(f.low is not None and f.low > 0 for f in self.over.values())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the data for ``summary.json``, without the rows."""
-        return {k: v for k, v in asdict(self).items() if k != "per_row"}
+        """Return the data for ``summary.json``."""
+        return asdict(self)
 
 
 def score(one: BenchSet, items: Sequence[Item], verdicts: Mapping[str, Verdict]) -> Score:
@@ -107,10 +105,6 @@ def score(one: BenchSet, items: Sequence[Item], verdicts: Mapping[str, Verdict])
     main = headline(one, rows, own, groups)
     result = Score(one.name, len(items), failed, len(rows), figure(main, groups), even=alike)
     result.thin = dict(one.thin) if isinstance(one, SampledSet) else {}
-    result.per_row = {
-        r.sample.id: float(v)
-        for r, v in zip(rows, own.credit if one.is_accuracy else own.score, strict=True)
-    }
     for part, at in _parts(rows).items():
         some = [rows[i] for i in at]
         own_figure = of_parts(one, some, Column(own.credit[at], own.score[at]), groups[at])

@@ -19,7 +19,6 @@ from mene.bench.run import (
     check_summaries,
     judge_set,
     ledger_path,
-    make_folder,
     write_summary,
 )
 from mene.bench.sampled import as_sampled, told
@@ -51,6 +50,7 @@ from mene.cli.options import (
 )
 from mene.cli.probe import PROBES, probe
 from mene.errors import UsageError
+from mene.files import make_folder
 from mene.judge.judge import Judge
 from mene.judge.settings import Options
 from mene.stats.paired import holm
@@ -219,9 +219,7 @@ def _judge_all(
             task = bar.add_task(f"  {one.name}", total=len(items))
             ledger = ledger_path(results, judge.name, one.name, judge.mode)
             try:
-                result = judge_set(
-                    judge, one, items, ledger, limit=options.limit, events=moving(bar, task, whole)
-                )
+                result = judge_set(judge, one, items, ledger, events=moving(bar, task, whole))
             except KeyboardInterrupt:
                 return True
             found[one.name] = result

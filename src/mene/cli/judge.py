@@ -132,7 +132,7 @@ def _planned(options: JudgeOptions) -> Plan:
         raise UsageError(
             f"{options.more[0]}: one file is judged at a time; judge several with --on ray, or one after the other"
         )
-    if found := given(options, "workers"):
+    if found := given(options, "workers", "parts", "part_rows"):
         raise UsageError(f"{found} has no effect here; use it with --on ray")
     _refuse_of_a_plan(options)
     settings = settings_of(options)
@@ -287,7 +287,7 @@ def _overall(options: JudgeOptions, plan: Plan, judge: str) -> Passed | None:
         return None
     frame = wide(verdicts, plan.criteria)
     if options.wide is not None:
-        save(frame, options.wide)
+        save(frame, options.wide, "--wide")
     return passed(frame) if plan.criteria.rules else None
 
 

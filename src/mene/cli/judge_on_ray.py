@@ -56,6 +56,7 @@ from mene.verdict import hash_of
 if TYPE_CHECKING:
     from mene.runs.on_ray.worker import Job
 
+PART_ROWS = 500  # default of --part-rows
 COUNTED = 1 << 30  # maximum bytes of tables whose rows are counted beforehand, for the bar
 
 
@@ -110,7 +111,7 @@ def _asked(options: JudgeOptions) -> _Asked:
     criteria = criteria_of(options, jury=len(specs) > 1)
     settings, columns = settings_of(options), options.columns
     explaining = _explaining(options, specs, criteria)
-    if options.parts not in ("parquet", "jsonl"):
+    if options.parts not in (None, "parquet", "jsonl"):
         raise UsageError(f"--parts {options.parts}: it is parquet or jsonl")
     files, own = tables_of(options)
     check_tables(files, criteria, columns)
@@ -150,7 +151,7 @@ def _run(
                 judge.name,
                 needs=needs_of([one.preset for one in judge.judges]),
                 workers=options.workers,
-                rows=options.part_rows,
+                rows=options.part_rows or PART_ROWS,
                 limit=options.limit,
                 overwrite=options.overwrite,
                 events=events,
@@ -194,7 +195,7 @@ def _job(options: JudgeOptions, asked: _Asked, judge: AnyJudge) -> Job:
         work=work_folder(asked.folder, run),
         columns=asked.columns,
         explaining=asked.explaining,
-        form=cast("Form", options.parts),
+        form=cast("Form", options.parts or "parquet"),
     )
 
 

@@ -160,11 +160,12 @@ class JudgeOptions(RowsOptions):
         typer.Option("--workers", min=1, help="With --on ray: judges at work. [as many as fit]"),
     ] = None
     part_rows: Annotated[
-        int, typer.Option("--part-rows", min=1, help="With --on ray: most rows of a part.")
-    ] = 500
-    parts: Annotated[str, typer.Option("--parts", help="With --on ray: parquet or jsonl.")] = (
-        "parquet"
-    )
+        int | None,
+        typer.Option("--part-rows", min=1, help="With --on ray: most rows of a part. [500]"),
+    ] = None
+    parts: Annotated[
+        str | None, typer.Option("--parts", help="With --on ray: parquet or jsonl. [parquet]")
+    ] = None
     plan: Annotated[
         bool,
         typer.Option(

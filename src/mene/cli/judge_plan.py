@@ -92,6 +92,8 @@ def _asked(options: JudgeOptions) -> tuple[CriteriaSet, Prices, int]:
         raise UsageError(
             "--plan measures on this machine, and reckons for several; leave --on out, and say how many with --workers"
         )
+    if found := given(options, "parts", "part_rows"):
+        raise UsageError(f"{found} has no effect here; use it with --on ray")
     reasons = given(options, "explain_rows", "reconsider")
     if options.explain not in (None, "none") or reasons:
         raise UsageError(

@@ -22,7 +22,7 @@ from mene.bench.probes.probe import (
     probe_formats,
     write_probe,
 )
-from mene.bench.run import check_summaries, make_folder
+from mene.bench.run import check_summaries
 from mene.bench.score import is_even
 from mene.bench.sets import BenchSet, all_sets, find_sets
 from mene.cli.bench_sets import show_cost
@@ -30,6 +30,7 @@ from mene.cli.bench_tables import console_of, figure_text
 from mene.cli.console import Screen, plain, say, show_json
 from mene.cli.measuring import moving, open_measured, rows_bar
 from mene.errors import UsageError
+from mene.files import make_folder
 from mene.judge.judge import Judge
 from mene.judge.preset import Mode
 from mene.judge.settings import Options
@@ -168,11 +169,9 @@ def _spread(judge: Judge, one: BenchSet, rows: int, found: Spread) -> Table:
     table.add_section()
     size, unit = (1, "") if correlation else (100, " points")
     mean = figure_text(Figure(found.mean, None, None, rows), correlation)
-    table.add_row(
-        "mean",
-        f"{mean}, sd {found.sd * size:.2f}{unit}, widest gap {found.widest * size:.2f}{unit}",
-        figure_text(found.flip_rate, False),
-    )
+    if found.sd is not None and found.widest is not None:
+        mean += f", sd {found.sd * size:.2f}{unit}, widest gap {found.widest * size:.2f}{unit}"
+    table.add_row("mean", mean, figure_text(found.flip_rate, False))
     _tell_failed(table, _failed(found))
     return table
 

@@ -87,12 +87,15 @@ def table(options: TableOptions) -> int:
         say(f"mene: {line}")
     if options.output == STDIN:
         return _print(frame, form)
-    save(frame, Path(options.output))
+    save(frame, Path(options.output), "--output")
     return 0
 
 
-def save(frame: polars.DataFrame, target: Path) -> None:
+def save(frame: polars.DataFrame, target: Path, option: str) -> None:
     """Write a table to a file atomically.
+
+    Args:
+        option: names the file, for messages.
 
     Raises:
         MeneError: it cannot be written.
@@ -101,7 +104,7 @@ def save(frame: polars.DataFrame, target: Path) -> None:
         with whole(target) as file:
             write(frame, file, form_of(str(target)))
     except OSError as error:
-        raise MeneError(f"{target}: cannot write: {error.strerror}; use another --output") from None
+        raise MeneError(f"{target}: cannot write: {error.strerror}; use another {option}") from None
 
 
 def _form(options: TableOptions) -> str:

@@ -54,17 +54,16 @@ def balanced(points: Iterable[Point], most: int, seed: int) -> list[Point]:
     more than three times the rows of the (lower) median label (with two labels, of the rarer one): a judge must not learn to
     guess.
     """
-    # Task -> label -> heap of the points with the lowest ranks.
-    kept: dict[str, dict[str, list[tuple[float, str, Point]]]] = defaultdict(
+    # Task -> label -> heap of the points with the lowest ranks; of two with the same id, the first one is kept.
+    kept: dict[str, dict[str, list[tuple[float, str, int, Point]]]] = defaultdict(
         lambda: defaultdict(list)
     )
-    for point in points:
-        task = f"{point.criterion.name} {point.criterion.scale}"
-        heap = kept[task][point.label]
-        entry = (-rank(seed, "mix", point.id, task), point.id, point)
+    for number, point in enumerate(points):
+        heap = kept[point.task][point.label]
+        entry = (-rank(seed, "mix", point.id, point.task), point.id, -number, point)
         if len(heap) < most:
             heapq.heappush(heap, entry)
-        elif entry[:2] > heap[0][:2]:
+        elif entry > heap[0]:
             heapq.heapreplace(heap, entry)
     chosen: list[Point] = []
     sizes = {task: sum(map(len, labels.values())) for task, labels in kept.items()}
@@ -75,7 +74,7 @@ def balanced(points: Iterable[Point], most: int, seed: int) -> list[Point]:
         middle = sorted(counts.values())[(len(counts) - 1) // 2]
         ceiling = 3 * max(1, middle)
         for label, count in sorted(counts.items()):
-            chosen += [point for _, _, point in rows[label][: min(count, ceiling)]]
+            chosen += [entry[-1] for entry in rows[label][: min(count, ceiling)]]
     return chosen
 
 

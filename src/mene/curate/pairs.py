@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from mene.curate.critiques.critique import Argued
@@ -12,15 +11,10 @@ from mene.curate.raw.sources import Point
 from mene.message import Message
 from mene.recipe import Recipe
 from mene.template import Template
-from mene.text.fence import break_up
+from mene.text.control_tokens import CONTROL_TOKENS, TOKENS
+from mene.text.fence import break_up, control_pattern
 
-# Control tokens of common chat models' tokenisers, which are broken up in samples' text.
-CONTROL_TOKENS = (
-    *("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|begin_of_text|>", "<|end_of_text|>"),
-    *("<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>"),
-    *("<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>", "<s>", "</s>"),
-)
-_CONTROL = re.compile("|".join(map(re.escape, CONTROL_TOKENS)))
+_TOKENS = control_pattern(TOKENS)
 
 
 def pairs_of(point: Point, recipe: Recipe) -> Iterator[Pair]:
@@ -41,7 +35,7 @@ def pairs_of(point: Point, recipe: Recipe) -> Iterator[Pair]:
 def critique_pair(argued: Argued, recipe: Recipe) -> Pair:
     """Return the training pair of a point with critiques for its label and a wrong one, in critique mode."""
     point = argued.point
-    reasons = break_up(argued.right, _CONTROL), break_up(argued.other, _CONTROL)
+    reasons = break_up(argued.right, _TOKENS), break_up(argued.other, _TOKENS)
     name = f"{point.id}/{point.criterion.name}/critique"
     return _pair(
         point,

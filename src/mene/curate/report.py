@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from mene.curate.clean.decontaminate import Report
+from mene.curate.clean.decontaminate import Leaks
 from mene.curate.critiques.kept import Price
 from mene.curate.critiques.span import Spans
 from mene.curate.stage import Stage
@@ -50,7 +50,7 @@ class Made:
     """
 
     counts: dict[str, Counts]
-    report: Report
+    leaks: Leaks
     pairs: Counter[str]
     stages: dict[str, Stage]
     price: Price | None = None
@@ -63,9 +63,9 @@ def to_dict(made: Made) -> dict[str, Any]:
         "pairs": dict(made.pairs),
         # Not `asdict`, which turns a Counter into a Counter of its pairs.
         "sources": {name: vars(found) for name, found in made.counts.items()},
-        "leaks": [asdict(leak) for leak in made.report.examples],
+        "leaks": [asdict(leak) for leak in made.leaks.examples],
         "leaks_by_kind": {
-            f"{source}: {kind}": n for (source, kind), n in sorted(made.report.dropped.items())
+            f"{source}: {kind}": n for (source, kind), n in sorted(made.leaks.dropped.items())
         },
         **(
             {"stages": {name: vars(stage) for name, stage in made.stages.items()}}

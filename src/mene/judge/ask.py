@@ -19,6 +19,38 @@ from mene.template import Template
 from mene.verdict import hash_of
 
 
+def request_of(
+    template: Template,
+    criterion: Criterion,
+    sample: Sample,
+    engine: Engine,
+    *,
+    tokens: int = 0,
+    index: int = 0,
+) -> Request:
+    """Return the request of a template about one sample. Its labels are as the template writes them; ``meant`` maps the answer.
+
+    Args:
+        tokens: maximum length of a critique before the label; 0 = verdict mode.
+
+    Raises:
+        UsageError, SampleError: see ``Template.render``.
+    """
+    messages = template.render(
+        criterion, sample, critique=bool(tokens), control_tokens=engine.control_tokens
+    )
+    return Request(
+        index=index,
+        messages=messages,
+        labels=template.written(criterion.scale),
+        opening=template.opening,
+        cue=template.cue,
+        critique_tokens=tokens,
+        gap=template.gap,
+        joint=template.joint,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """All requests for one verdict of one judge, and the key that identifies them.
@@ -117,23 +149,14 @@ class Asker:
         return fit(self.engine, lambda cut: self._render(cut, criterion, tokens), sample, reserve)
 
     def _render(self, sample: Sample, criterion: Criterion, tokens: int) -> Request:
-        preset, template = self.preset, self.template
-        messages = template.render(
-            criterion, sample, critique=bool(tokens), control_tokens=self.engine.control_tokens
-        )
+        preset = self.preset
+        request = request_of(self.template, criterion, sample, self.engine, tokens=tokens)
         if preset.system is not None:
-            messages = (Message("system", preset.system), *messages)
-        return Request(
-            index=0,
-            messages=messages,
-            labels=template.written(criterion.scale),
-            opening=template.opening,
-            cue=template.cue,
-            critique_tokens=tokens,
+            request.messages = (Message("system", preset.system), *request.messages)
+        return replace(
+            request,
             temperature=preset.temperature if tokens else 0.0,
             seed=preset.seed,
-            gap=template.gap,
-            joint=template.joint,
             thought_tokens=0 if tokens else preset.thought_tokens,
             adapted=not tokens or preset.critic == "adapter",
         )

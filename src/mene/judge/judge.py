@@ -51,8 +51,8 @@ class Judge:
         settings: overrides of the preset: ``mode``, ``compare``, ``template``, ``critique_tokens``, ``thought_tokens``,
             ``temperature``, ``samples``, ``seed``, ``truncate``, ``claims``, ``abstain``, ``calibrations`` (see ``Preset``).
 
-        Attributes:
-            preset: with those settings applied.
+    Attributes:
+        preset: with those settings applied.
         template: the preset's, parsed.
 
     Raises:

@@ -61,8 +61,8 @@ def need_space(folder: Path, size: int, name: str, setting: str = "MENE_CACHE") 
         name: what needs them, for messages.
         setting: environment variable that moves the folder.
 
-        Raises:
-            ModelError: they are not.
+    Raises:
+        ModelError: they are not.
     """
     free = free_space(folder)
     if free < size:

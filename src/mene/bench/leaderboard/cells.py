@@ -41,6 +41,13 @@ def figure_cell(figure: dict[str, Any] | None, correlation: bool = False) -> str
     return f"{text} [{figure['low'] * size:.{digits}f}, {figure['high'] * size:.{digits}f}]"
 
 
+def spread_cells(found: dict[str, Any], one: BenchSet) -> list[str]:
+    """Return mean, standard deviation and range of a set's figures under all formats; empty where undefined."""
+    size, digits = (100, 1) if one.is_accuracy else (1, 2)
+    numbers = (found["mean"], found["sd"], found["widest"])
+    return ["" if n is None else f"{n * size:.{digits}f}" for n in numbers]
+
+
 def trivial_cell(entries: list[Entry], one: BenchSet) -> str:
     """Return chance and baselines, for each selection of rows that judges were asked."""
     ran = row_sets(entries, one)

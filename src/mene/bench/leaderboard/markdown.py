@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mene.bench.leaderboard.cells import cell, figure_cell, mean_text, trivial_cell
+from mene.bench.leaderboard.cells import cell, figure_cell, mean_text, spread_cells, trivial_cell
 from mene.bench.leaderboard.published import (
     MARKS,
     named,
@@ -98,11 +98,8 @@ def _robustness(entries: list[Entry]) -> list[str]:
     for e in entries:
         for name, found in e.robustness.items():
             one = all_sets()[name]
-            size, digits = (100, 1) if one.is_accuracy else (1, 2)
-            numbers = (found["mean"], found["sd"], found["widest"])
-            cells = [f"{n * size:.{digits}f}" for n in numbers]
-            flips = figure_cell(found["flip_rate"])
-            lines.append(_row([e.name, one.title, str(found["rows"]), *cells, flips]))
+            cells = [*spread_cells(found, one), figure_cell(found["flip_rate"])]
+            lines.append(_row([e.name, one.title, str(found["rows"]), *cells]))
     return ["## Robustness to the prompt's format", "", *_head(head), *lines, ""] if lines else []
 
 

@@ -14,6 +14,7 @@ from mene.bench.leaderboard.cells import (
     cell,
     figure_cell,
     mean_text,
+    spread_cells,
     trivial_cell,
 )
 from mene.bench.leaderboard.published import (
@@ -58,6 +59,7 @@ def page(entries: list[Entry], title: str = "Judges and people") -> str:
         "row_sets": row_sets,
         "number": figure_cell,
         "spread": _spread,
+        "spread_cells": spread_cells,
         "share": lambda found: charts.interval(Figure(**found), 0.0, 1.0),
         "all_sets": all_sets(),
     }

@@ -181,7 +181,7 @@ class Spread:
     Attributes:
         figures: format -> the set's figure.
         flips: format -> share of rows whose label differs from that under ``base``.
-        mean, sd: of the figures; ``widest``: the largest minus the smallest.
+        mean, sd: of the figures; ``widest``: the largest minus the smallest. None where no format has a figure.
         flip_rate: mean over formats, with an interval over rows.
         failed: number of missing verdicts over all formats; they count as changed.
     """
@@ -189,9 +189,9 @@ class Spread:
     name: str
     figures: dict[str, Figure]
     flips: dict[str, Figure]
-    mean: float
-    sd: float
-    widest: float
+    mean: float | None
+    sd: float | None
+    widest: float | None
     flip_rate: Figure
     failed: int = 0
 
@@ -217,17 +217,22 @@ def spread(
         )
         moved.append(changed)
         flips[name] = mean(changed, groups)
-    values = np.array([f.value for f in figures.values() if f.value is not None])
     return Spread(
         one.name,
         figures,
         flips,
-        float(values.mean()),
-        float(values.std(ddof=1)) if len(values) > 1 else 0.0,
-        float(np.ptp(values)),
+        *_moments([f.value for f in figures.values() if f.value is not None]),
         mean(np.mean(moved, axis=0), groups),
         sum(label is None for given in labels.values() for label in given),
     )
+
+
+def _moments(values: list[float]) -> tuple[float, float, float] | tuple[None, None, None]:
+    """Return mean, standard deviation and range."""
+    if not values:
+        return None, None, None
+    sd = np.std(values, ddof=1) if len(values) > 1 else 0.0
+    return float(np.mean(values)), float(sd), float(np.ptp(values))
 
 
 def _label(verdict: Verdict | None, item: Item) -> str | None:

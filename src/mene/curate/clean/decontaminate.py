@@ -61,7 +61,7 @@ class Leak:
 
 
 @dataclass
-class Report:
+class Leaks:
     """What decontamination removed.
 
     Attributes:
@@ -77,6 +77,9 @@ class Report:
         self.dropped[leak.source, leak.kind] += 1
         if self.dropped[leak.source, leak.kind] <= keep:
             self.examples.append(leak)
+
+
+Report = Leaks  # its former name, which run.py imports
 
 
 class Hashed(NamedTuple):

@@ -38,13 +38,11 @@ def exact(
 def key(point: Point) -> bytes:
     """Return a hash of what is asked and shown, ignoring case, punctuation and the order of a pair."""
     criterion = point.criterion
-    # The wording of a shared question is drawn for each row.
-    own = criterion.question if criterion.name == point.source else ""
     texts = [_hashed(text).tobytes() for text in _texts(point)]
     if criterion.scale.kind == "pairwise":
         texts.sort()
     whole = hashlib.blake2b(digest_size=12)
-    for part in (criterion.name.encode(), str(criterion.scale).encode(), own.encode(), *texts):
+    for part in (point.task.encode(), point.own_question.encode(), *texts):
         whole.update(len(part).to_bytes(8, "big") + part)
     return whole.digest()
 
@@ -87,8 +85,7 @@ def new(points: Iterable[Point]) -> list[bool]:
 
 
 def _task(point: Point) -> str:
-    own = point.criterion.question if point.criterion.name == point.source else ""
-    return f"{point.criterion.name}\0{point.criterion.scale}\0{own}\0{point.label}"
+    return f"{point.task}\0{point.own_question}\0{point.label}"
 
 
 def _alike(one: list[np.ndarray], other: list[np.ndarray]) -> bool:

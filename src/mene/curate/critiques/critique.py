@@ -16,6 +16,8 @@ from mene.curate.mix import rank, wrong_label
 from mene.curate.raw.sources import Point
 from mene.curate.stage import Stage
 from mene.engines.base import Completion, Engine, Request
+from mene.judge.ask import request_of
+from mene.judge.combine import meant
 from mene.message import Message
 from mene.template import Template
 
@@ -95,8 +97,8 @@ def borrowed(
         yield Argued(point, point.critique or "", wrong, other.critique or "")
 
 
-def _task(point: Point) -> tuple[str, str, str]:
-    return point.source, point.criterion.name, str(point.criterion.scale)
+def _task(point: Point) -> tuple[str, str]:
+    return point.source, point.task
 
 
 def taught(
@@ -193,22 +195,18 @@ def _read(
     if completion.error is not None:
         return str(completion.error), "the teacher failed"
     text = (completion.critique or "").strip().removeprefix(template.opening).strip()
-    if reason := flaw(text, label, point.criterion.scale.labels, template.cue):
+    labels = point.criterion.scale.labels
+    written = template.written(point.criterion.scale)
+    if reason := flaw(text, written[labels.index(label)], written, template.cue):
         return text, reason
-    return text, "contradicts" if completion.label != label else None
+    said = meant(completion, written, labels).label
+    return text, "contradicts" if said != label else None
 
 
 def request(point: Point, label: str, template: Template, engine: Engine, number: int) -> Request:
     """Return the request to a teacher: the prompt in critique mode, with the instruction to argue for a label."""
-    *before, last = template.render(
-        point.criterion, point.sample, critique=True, control_tokens=engine.control_tokens
-    )
-    text = f"{last.content}\n\n{ARGUE.format(label=label)}"
-    return Request(
-        index=number,
-        messages=(*before, Message(last.role, text)),
-        labels=point.criterion.scale.labels,
-        opening=template.opening,
-        cue=template.cue,
-        critique_tokens=TOKENS,
-    )
+    asked = request_of(template, point.criterion, point.sample, engine, tokens=TOKENS, index=number)
+    *before, last = asked.messages
+    written = asked.labels[point.criterion.scale.labels.index(label)]
+    text = f"{last.content}\n\n{ARGUE.format(label=written)}"
+    return replace(asked, messages=(*before, Message(last.role, text)))

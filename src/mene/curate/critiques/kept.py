@@ -19,6 +19,7 @@ from threading import Event
 from pydantic import BaseModel, ConfigDict, Field
 
 from mene.engines.base import Completion, Engine, Request
+from mene.message import GAP, JOINT
 from mene.runs.lines import Lines, parse_line, read_lines
 from mene.text.visible import to_stderr
 from mene.verdict import Usage, hash_of, whole_characters
@@ -124,7 +125,9 @@ def key_of(identity: str, request: Request) -> str:
     """Return an answer's key: a hash of the engine's identity and the whole request, 32 hex digits."""
     asked = (request.messages, request.labels, request.opening, request.cue)
     how = (request.critique_tokens, request.temperature, request.seed)
-    return hash_of([identity, *asked, *how])
+    # Part of the key only where unusual, so that earlier answers are found again.
+    ends = (request.gap, request.joint)
+    return hash_of([identity, *asked, *how, *(ends if ends != (GAP, JOINT) else ())])
 
 
 def count(path: Path) -> tuple[int, int]:

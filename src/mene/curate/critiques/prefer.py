@@ -12,6 +12,7 @@ from mene.criterion import Criterion
 from mene.curate.critiques.critique import Argued
 from mene.curate.stage import Stage
 from mene.engines.base import Completion, Engine, Request
+from mene.judge.ask import request_of
 from mene.judge.combine import verdict_of
 from mene.judge.comparison import BOTH_ORDERS
 from mene.sample import Sample
@@ -138,12 +139,4 @@ def _requests(pairs: list[Argued], engine: Engine) -> Iterator[Request]:
     for place in sorted(range(len(pairs)), key=data):
         sample = comparison(pairs[place])
         for order, (seen, _) in enumerate(BOTH_ORDERS.ask(sample, CRITERION)):
-            yield Request(
-                index=2 * place + order,
-                messages=TEMPLATE.render(
-                    CRITERION, seen, critique=False, control_tokens=engine.control_tokens
-                ),
-                labels=CRITERION.scale.labels,
-                opening=TEMPLATE.opening,
-                cue=TEMPLATE.cue,
-            )
+            yield request_of(TEMPLATE, CRITERION, seen, engine, index=2 * place + order)

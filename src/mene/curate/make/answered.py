@@ -22,9 +22,9 @@ from mene.curate.make.edits import STRANGE, overlap, words
 from mene.curate.make.texts import read_texts
 from mene.curate.make.views import made_views
 from mene.curate.mix import place_of
-from mene.curate.raw.files import useless
+from mene.curate.raw.files import too_few
 from mene.curate.raw.rows import read_source
-from mene.curate.raw.sources import Point, find_source, source_path
+from mene.curate.raw.sources import Point, find_source
 from mene.errors import UsageError
 from mene.scale import Scale
 
@@ -62,7 +62,7 @@ def points(seed: int, count: int, raw: Path, warn: Callable[[str], None]) -> Ite
     """
     rows = right_answers(raw, warn, seed)
     if len(rows) < NEIGHBOURS:
-        raise useless(source_path(raw, find_source(RAW)), RAW)
+        raise too_few(raw, (RAW,), SOURCE, len(rows), NEIGHBOURS)
     yield from islice((point for n in endless() for point in of_request(seed, n, rows)), count)
 
 

@@ -21,9 +21,9 @@ from mene.curate.make.build import made
 from mene.curate.make.edits import sentences, words
 from mene.curate.make.texts import read_texts
 from mene.curate.mix import place_of
-from mene.curate.raw.files import useless
+from mene.curate.raw.files import too_few
 from mene.curate.raw.rows import read_source
-from mene.curate.raw.sources import Point, find_source, source_path
+from mene.curate.raw.sources import Point, find_source
 from mene.scale import Scale
 
 SOURCE = "asked"
@@ -49,7 +49,7 @@ def points(seed: int, count: int, raw: Path, warn: Callable[[str], None]) -> Ite
     """
     rows = read_rows(raw, warn, seed)
     if len(rows) < NEIGHBOURS:
-        raise useless(source_path(raw, find_source(RAW[0])), RAW[0])
+        raise too_few(raw, RAW, SOURCE, len(rows), NEIGHBOURS)
     yield from islice((point for n in endless() for point in of_number(seed, n, rows)), count)
 
 

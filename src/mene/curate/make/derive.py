@@ -111,19 +111,19 @@ def preferring(
             uses=better.criterion.uses,
         ),
         gold="A" if first else "B",
+        # Both are about one response and its own labels.
         critique=None,
+        rejected=None,
     )
 
 
 def _question(point: Point) -> tuple[str | None, ...]:
-    # The wording of a shared question is drawn per row; a set's own question is part of the key.
-    own = point.criterion.question if point.criterion.name == point.source else None
     sample = point.sample
     shown = (
         getattr(sample, name) if name in point.criterion.shown else None
         for name in ("instruction", "context", "reference")
     )
-    return (point.criterion.name, own, str(point.criterion.scale), *shown)
+    return (point.task, point.own_question, *shown)
 
 
 def _better(one: Point, other: Point) -> Point | None:

@@ -71,10 +71,12 @@ class Language:
 
     Attributes:
         banks: name -> values to draw from.
-        months, halves, money: formats of dates, times and amounts, in the document and in a response.
+        months: their names.
+        dates, times, money: two formats of each, in the document and in a response.
+        thousands: separates the thousands of a number.
         summarise: requests for a summary.
-        both: joins two questions.
-        views: ``supported`` and ``correct``; None in English, which uses those of ``sources.yaml``.
+        leads: beginnings of a response.
+        views: ``supported`` and ``correct``; empty in English, which uses those of ``sources.yaml``.
     """
 
     name: str

@@ -30,16 +30,16 @@ class Extra:
 
     @property
     def wanted(self) -> dict[str, int]:
-        """Return stage -> maximum number of its points."""
-        derived = {f"derive {kind}": most for kind, most in self._data.derive.items()}
-        return derived | {f"perturb {kind}": most for kind, most in self._data.perturb.items()}
+        """Return stage, by its key in a recipe (``derive.pairs``) -> maximum number of its points."""
+        derived = {f"derive.{kind}": most for kind, most in self._data.derive.items()}
+        return derived | {f"perturb.{kind}": most for kind, most in self._data.perturb.items()}
 
     def make(self, source: str, points: list[Point]) -> None:
         """Make all kinds from the points of one set."""
         longest = self._data.longest
         for kind, most in self._data.derive.items():
             fitting = (p for p in derive(kind, points, self._seed) if fits(p, longest))
-            self._found[f"derive {kind}"][source] = balanced(fitting, most, self._seed)
+            self._found[f"derive.{kind}"][source] = balanced(fitting, most, self._seed)
         if not self._data.perturb:
             return
         compared = [p for p in pairs(points, self._seed) if fits(p, longest)]
@@ -52,7 +52,7 @@ class Extra:
                 kept.append(made.point)
                 if made.original is not None:
                     self._originals[made.point.id] = made.original
-            self._found[f"perturb {kind}"][source] = balanced(kept, most, self._seed)
+            self._found[f"perturb.{kind}"][source] = balanced(kept, most, self._seed)
 
     def take(self, chosen: list[Point], stages: dict[str, Stage]) -> list[Point]:
         """Return the points to add to ``chosen``: for every kind, equally many from each set, as far as available.
@@ -75,6 +75,6 @@ class Extra:
                     original = self._originals.get(point.id)
                     if original is not None and original.name not in known:
                         known.add(original.name)
-                        stages["perturb originals"].made[source] += 1
+                        stages["perturb.originals"].made[source] += 1
                         added.append(original)
         return added

@@ -138,9 +138,12 @@ def resize(
     return None
 
 
-def change_bullets(text: str, bound: Bound, draw: Draw, spare: str) -> str:
-    """Remove a bullet point, or add one where there is an upper bound."""
-    one = _pick(list(_BULLET.finditer(text)), draw, "bullet")
+def change_bullets(text: str, bound: Bound, draw: Draw, spare: str) -> str | None:
+    """Remove a bullet point, or add one where there is an upper bound; None for a text without any."""
+    found = list(_BULLET.finditer(text))
+    if not found:  # "at most 3" allows none
+        return None
+    one = _pick(found, draw, "bullet")
     extra = _sentences(spare)
     if extra and bound[1] < inf and draw("more") < 0.5:
         mark = one[0][: len(one[0]) - len(one[0].lstrip(" \t*-"))]
@@ -149,12 +152,15 @@ def change_bullets(text: str, bound: Bound, draw: Draw, spare: str) -> str:
 
 
 def change_parts(text: str, bound: Bound, draw: Draw, spare: str) -> str | None:
-    """Remove a divider, or add one where there is an upper bound."""
+    """Remove a divider, or add one where there is an upper bound; None where there is neither a divider nor a place for one."""
     gaps = [m.end() for m in re.finditer(r"[.!?,]\n(?=\n*[^\n*])", text)]
     if gaps and bound[1] < inf and draw("more") < 0.5:
         at = _pick(gaps, draw, "gap")
         return f"{text[:at]}***\n{text[at:]}"
-    one = _pick(list(_DIVIDER.finditer(text)), draw, "divider")
+    found = list(_DIVIDER.finditer(text))
+    if not found:
+        return None
+    one = _pick(found, draw, "divider")
     return text[: one.start()] + text[one.end() :].lstrip("\n")
 
 

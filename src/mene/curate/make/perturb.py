@@ -106,64 +106,138 @@ def _is_good(point: Point) -> bool:
     return point.value >= scale.values[0] + LEAST_GOOD * (scale.values[-1] - scale.values[0])
 
 
-def _edit(
-    kind: str, point: Point, donors: list[Point], draw: edits.Draw
-) -> tuple[str, bool] | None:
-    """Return the wrong text, and whether the worst label is certain (else it is only worse than the original)."""
-    text = point.sample.response or ""
-    asked = point.sample.instruction or ""
-    source = _source(point)
-    accepted = edits.aliases(point.sample.reference or "")
-    supported = point.criterion.name == "supported"
-    if kind == "constraint":
-        spare = "\n".join(donor.sample.response or "" for donor in donors)
-        broken = constraints.broken(asked, point.criterion.question, text, draw, spare)
-        return (broken[1], True) if broken else None
-    if kind == "shuffle":
-        found = edits.shuffle(text, draw)
+@dataclass(frozen=True, slots=True)
+class _Good:
+    """A right response that is to be made wrong.
+
+    Attributes:
+        text: the response; ``asked``: its instruction; ``source``: what it is judged by.
+        accepted: right answers.
+        supported: whether the question is if the source supports the response.
+        donors: good responses to other questions.
+    """
+
+    point: Point
+    text: str
+    asked: str
+    source: str
+    accepted: list[str]
+    supported: bool
+    donors: list[Point]
+    draw: edits.Draw
+
+    @property
+    def known(self) -> str:
+        """What a reader knows before the response."""
+        return f"{self.asked} {self.source}"
+
+
+# The wrong text, and whether the worst label is certain (else it is only worse than the original).
+Wrong = tuple[str, bool]
+
+
+def _edit(kind: str, point: Point, donors: list[Point], draw: edits.Draw) -> Wrong | None:
+    good = _Good(
+        point,
+        point.sample.response or "",
+        point.sample.instruction or "",
+        _source(point),
+        edits.aliases(point.sample.reference or ""),
+        point.criterion.name == "supported",
+        donors,
+        draw,
+    )
+    return EDITS[kind](good)
+
+
+def _constraint(good: _Good) -> Wrong | None:
+    spare = "\n".join(donor.sample.response or "" for donor in good.donors)
+    question = good.point.criterion.question
+    broken = constraints.broken(good.asked, question, good.text, good.draw, spare)
+    return (broken[1], True) if broken else None
+
+
+def _shuffle(good: _Good) -> Wrong | None:
+    found = edits.shuffle(good.text, good.draw)
+    return (found, False) if found else None
+
+
+def _truncate(good: _Good) -> Wrong | None:
+    if good.point.criterion.name != "correct":
+        found = edits.truncate(good.text, good.draw)
         return (found, False) if found else None
-    if kind == "truncate":
-        if point.criterion.name == "correct":
-            found = edits.truncate_before(text, accepted)
-            if found and edits.overlap(" ".join(accepted), found) < edits.STRANGE:
-                return found, True
-            return None
-        found = edits.truncate(text, draw)
-        return (found, False) if found else None
-    if kind in ("swap", "pad"):
-        for donor in donors:
-            other = donor.sample.response or ""
-            if kind == "pad":
-                other = " ".join(edits.sentences(other)[:2])
-            if not _strange(other, f"{asked} {source} {text}", accepted):
-                continue
-            if _shares_answer(donor, point):
-                continue
-            if kind == "pad":
-                return edits.pad(text, other), supported
-            return other, bool(point.versus)
+    found = edits.truncate_before(good.text, good.accepted)
+    if found and edits.overlap(" ".join(good.accepted), found) < edits.STRANGE:
+        return found, True
+    return None
+
+
+def _swap(good: _Good) -> Wrong | None:
+    other = _borrowed(good, lambda text: text)
+    return None if other is None else (other, bool(good.point.versus))
+
+
+def _pad(good: _Good) -> Wrong | None:
+    other = _borrowed(good, lambda text: " ".join(edits.sentences(text)[:2]))
+    return None if other is None else (edits.pad(good.text, other), good.supported)
+
+
+def _borrowed(good: _Good, part: Callable[[str], str]) -> str | None:
+    """Return a part of another response that does not answer the question."""
+    for donor in good.donors:
+        other = part(donor.sample.response or "")
+        if not _strange(other, f"{good.known} {good.text}", good.accepted):
+            continue
+        if not _shares_answer(donor, good.point):
+            return other
+    return None
+
+
+def _negation(good: _Good) -> Wrong | None:
+    return _certain(good, edits.negate(good.text))
+
+
+def _number(good: _Good) -> Wrong | None:
+    if good.supported:
+        return _certain(good, edits.change_number(good.text, good.source, good.draw, good.asked))
+    # "The war of 1701" may be right with another year too; only a number that is the answer counts.
+    short = [
+        one
+        for one in good.accepted
+        if len(edits.words(one)) <= 3 and not edits.says(good.asked, one)
+    ]
+    found = edits.change_number(good.text, " ; ".join(short), good.draw, good.known)
+    return _certain(good, found)
+
+
+def _name(good: _Good) -> Wrong | None:
+    if not good.supported:
+        found = _other_answer(good.text, good.known, good.accepted, good.donors, good.draw)
+        return _certain(good, found)
+    others = [name for donor in good.donors for name in edits.names(_source(donor))]
+    new = [name for name in others if not edits.says(good.known, name)]
+    return _certain(good, edits.change_name(good.text, good.source, new, good.draw))
+
+
+def _certain(good: _Good, found: str | None) -> Wrong | None:
+    """Return a changed text, unless a right answer is still in it: the label would be wrong."""
+    if found is None:
         return None
-    known = f"{asked} {source}"
-    found: str | None
-    if kind == "negation":
-        found = edits.negate(text)
-    elif kind == "number" and supported:
-        found = edits.change_number(text, source, draw, asked)
-    elif kind == "number":
-        # "The war of 1701" may be right with another year too; only a number that is the answer counts.
-        short = [a for a in accepted if len(edits.words(a)) <= 3 and not edits.says(asked, a)]
-        found = edits.change_number(text, " ; ".join(short), draw, known)
-    elif supported:
-        others = [n for d in donors for n in edits.names(_source(d))]
-        found = edits.change_name(
-            text, source, [n for n in others if not edits.says(known, n)], draw
-        )
-    else:
-        found = _other_answer(text, known, accepted, donors, draw)
-    # If a right answer is still there, the label would be wrong.
-    if found is None or any(edits.says(found, one) for one in accepted if not supported):
+    if not good.supported and any(edits.says(found, one) for one in good.accepted):
         return None
     return found, True
+
+
+EDITS: dict[str, Callable[[_Good], Wrong | None]] = {
+    "swap": _swap,
+    "number": _number,
+    "name": _name,
+    "negation": _negation,
+    "truncate": _truncate,
+    "pad": _pad,
+    "shuffle": _shuffle,
+    "constraint": _constraint,
+}
 
 
 def _other_answer(
@@ -218,8 +292,7 @@ def _donors(
         other = points[(start + step) % len(points)]
         if (
             other.group != point.group
-            and (other.criterion.name, other.criterion.scale)
-            == (point.criterion.name, point.criterion.scale)
+            and other.task == point.task
             and _is_good(other)
             and side(other) == home
         ):

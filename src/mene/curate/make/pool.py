@@ -21,19 +21,22 @@ class Pool:
     def __init__(self, most: int, seed: int) -> None:
         self._most = most
         self._seed = seed
-        self._heap: list[tuple[float, float, str, Point]] = []
+        # Of two points with the same id, the first one is kept.
+        self._heap: list[tuple[float, float, str, int, Point]] = []
+        self._seen = 0
 
     def add(self, point: Point) -> None:
-        task = f"{point.criterion.name} {point.criterion.scale}"
         entry = (
             -rank(self._seed, "pool", point.group),
-            -rank(self._seed, "pool", point.id, task),
-            f"{point.id} {task}",
+            -rank(self._seed, "pool", point.id, point.task),
+            point.name,
+            -self._seen,
             point,
         )
+        self._seen += 1
         if len(self._heap) < self._most:
             heapq.heappush(self._heap, entry)
-        elif entry[:3] > self._heap[0][:3]:
+        elif entry > self._heap[0]:
             heapq.heapreplace(self._heap, entry)
 
     def watch(self, points: Iterable[Point]) -> Iterator[Point]:
@@ -44,4 +47,4 @@ class Pool:
 
     def points(self) -> list[Point]:
         """Return the sample, in an order that depends only on the seed."""
-        return [entry[3] for entry in sorted(self._heap, key=lambda e: e[:3], reverse=True)]
+        return [entry[-1] for entry in sorted(self._heap, reverse=True)]

@@ -54,8 +54,8 @@ class Problem:
 class Drawn:
     """A problem with its numbers.
 
-    values: of the drawn numbers.
-    words: of the other slots: person, things, place.
+    Attributes:
+        values: of the drawn numbers.
         words: of the other slots: who, things, place.
     """
 

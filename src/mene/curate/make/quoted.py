@@ -20,8 +20,8 @@ from mene.curate.make.build import group_of, pair, single
 from mene.curate.make.edits import words
 from mene.curate.make.texts import read_texts
 from mene.curate.make.views import made_views
-from mene.curate.raw.files import useless
-from mene.curate.raw.sources import Point, find_source, find_view, source_path
+from mene.curate.raw.files import too_few
+from mene.curate.raw.sources import Point, find_view
 
 SOURCE = "quoted"
 TASKS = "done, better"
@@ -46,7 +46,7 @@ def points(seed: int, count: int, raw: Path, warn: Callable[[str], None]) -> Ite
     """
     rows = right_answers(raw, warn, seed)
     if len(rows) < NEIGHBOURS:
-        raise useless(source_path(raw, find_source(RAW)), RAW)
+        raise too_few(raw, (RAW,), SOURCE, len(rows), NEIGHBOURS)
     yield from islice((point for n in endless() for point in of_request(seed, n, rows)), count)
 
 

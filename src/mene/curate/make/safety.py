@@ -27,7 +27,7 @@ from mene.curate.make.edits import sentences
 from mene.curate.make.texts import read_texts
 from mene.curate.make.views import made_views
 from mene.curate.mix import place_of
-from mene.curate.raw.files import read_lines, useless
+from mene.curate.raw.files import read_lines, too_few
 from mene.curate.raw.rows import read_source
 from mene.curate.raw.sources import Point, find_source, find_view, source_path
 
@@ -275,8 +275,13 @@ def read_raw(raw: Path, seed: int, warn: Callable[[str], None]) -> Raw:
             looks = refuses(point.sample.response or "")
             if looks is (point.label == "Yes"):
                 (refused if looks else complied).append(point)
-    for name, some in ((CHATS, unsafe), (PAIRS[0], pairs), (REPLIES, refused), (REPLIES, complied)):
+    for names, some in (
+        ((CHATS,), unsafe),
+        (PAIRS, pairs),
+        ((REPLIES,), refused),
+        ((REPLIES,), complied),
+    ):
         if not some:
-            raise useless(source_path(raw, find_source(name)), name)
+            raise too_few(raw, names, SOURCE, 0, 1)
     placed = tuple((place_of(point, seed), point) for point in complied)
     return Raw(tuple(unsafe), tuple(pairs.values()), tuple(refused), placed)

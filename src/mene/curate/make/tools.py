@@ -100,8 +100,7 @@ def of_job(seed: int, number: int) -> Iterator[Point]:
     )
     yield from (yes, no)
     if draw.random() < WITH_PAIR:
-        better, worse = (replace(one, critique=None, rejected=None) for one in (yes, no))
-        yield pair(better, worse, seed)
+        yield pair(yes, no, seed)
 
 
 def acted(way: str, job: dict[str, Any], slots: dict[str, str], draw: Random) -> Done:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mene.errors import UsageError
@@ -33,8 +33,25 @@ def unreadable(path: Path, name: str, why: object) -> UsageError:
     return UsageError(f"{path}: damaged ({why}); download the file again")
 
 
-def useless(path: Path, name: str) -> UsageError:
-    """Return the error about a file without a good row."""
+def useless(path: Path, name: str | None = None) -> UsageError:
+    """Return the error about a file without a good row.
+
+    Args:
+        name: of the set; None where the recipe does not name it, since a generator reads it.
+    """
+    drop = f", or drop {name} from the recipe" if name else ""
+    return UsageError(f"{path}: no usable row; download the file again{drop}")
+
+
+def too_few(folder: Path, names: Sequence[str], maker: str, found: int, needed: int) -> UsageError:
+    """Return the error about raw sets of which a generator can use fewer rows than it needs.
+
+    Args:
+        folder: of the sets ``names``.
+        maker: as the recipe names it.
+    """
+    paths = ", ".join(str(folder / f"{name}.jsonl.gz") for name in names)
+    rows = f"{found} usable row{'' if found == 1 else 's'}"
     return UsageError(
-        f"{path}: no usable row; download the file again, or drop {name} from the recipe"
+        f"{paths}: {rows} for {maker}, which needs {needed} or more; download again, or drop {maker} from data.make"
     )

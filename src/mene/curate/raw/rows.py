@@ -21,7 +21,7 @@ WIDEST = 100  # maximum range of a scale's scores, as in `Scale.parse`
 def read_source(
     folder: Path, source: Source, warn: Callable[[str], None], seed: int = 0
 ) -> Iterator[Point]:
-    """Yield a set's points.
+    """Yield a set's points, for a generator. (``curate`` itself reads rows with ``clean/check.py``.)
 
     Args:
         folder: of ``NAME.jsonl.gz`` files.
@@ -45,7 +45,7 @@ def read_source(
     except UNREADABLE as error:
         raise unreadable(path, source.name, error) from None
     if not good:
-        raise useless(path, source.name)
+        raise useless(path)
 
 
 def read_row(source: Source, line: str, seed: int = 0) -> list[Point]:
@@ -73,6 +73,8 @@ def _points(source: Source, row: dict[str, Any], seed: int) -> Iterator[Point]:
     missing = [field for field in source.needs if not (getattr(sample, field) or "").strip()]
     if missing:
         raise SampleError(f'field "{missing[0]}" is missing or empty')
+    if not sample.id.strip():  # draws and names of points depend on it
+        raise SampleError('field "id" is missing')
     if row.get("label") is None:
         raise SampleError('field "label" is missing')
     group = str(row.get(source.group, "") if source.group else sample.id)

@@ -150,8 +150,18 @@ class Point(LabelledQuestion):
 
     @property
     def name(self) -> str:
-        """Unique among all points: the id, the criterion and its scale."""
-        return f"{self.id} {self.criterion.name} {self.criterion.scale}"
+        """Unique among all points: the id and the task."""
+        return f"{self.id} {self.task}"
+
+    @property
+    def task(self) -> str:
+        """The criterion and its scale, the same for all wordings of a question. Draws depend on it."""
+        return f"{self.criterion.name} {self.criterion.scale}"
+
+    @property
+    def own_question(self) -> str:
+        """The question where it is the set's own, and so a part of the task; empty where its wording was drawn."""
+        return self.criterion.question if self.criterion.name == self.source else ""
 
     def asked(self, compare: Compare) -> dict[str, Point]:
         """Return the questions about a pair, each with its answer, by seat: ``ab`` and ``ba``, or ``a`` and ``b``.

@@ -22,7 +22,6 @@ from typing import Any, Unpack
 import httpx
 
 from mene.engines.base import Completion, Request
-from mene.engines.remote import prompt as remote
 from mene.engines.remote.api import OPENAI
 from mene.engines.remote.by_choice import judge_by_choice
 from mene.engines.remote.by_parsing import judge_by_parsing
@@ -31,6 +30,7 @@ from mene.engines.remote.faults import MALFORMED, Fault, is_silence, may_pass
 from mene.engines.remote.llama_server import LOOK_S, LlamaServer
 from mene.engines.remote.server import FAILURES, Server, Settings
 from mene.errors import EngineError
+from mene.text.control_tokens import CONTROL_TOKENS
 
 
 class OpenAIEngine:
@@ -57,7 +57,7 @@ class OpenAIEngine:
         self.concurrency = self._server.concurrency
         self.identity = self._server.identity
         self.context: int | None = None
-        self.control_tokens = remote.CONTROL_TOKENS
+        self.control_tokens = CONTROL_TOKENS
         self._kind: str | None = None
         self._asking_kind = asyncio.Lock()
         self._chat = Chat(self._server, model)

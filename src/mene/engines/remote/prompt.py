@@ -12,68 +12,10 @@ from typing import Any
 
 from mene.engines.base import Request, best
 from mene.engines.remote.answer import Answer, Token
-from mene.text.thought import MARKS, end_of_thought
+from mene.text.thought import end_of_thought
 
 # Additional tokens for a model that reasons before it answers.
 REASONING = 4096
-
-# Control tokens of the common model families, since a remote tokeniser is not available.
-CONTROL_TOKENS = frozenset(
-    [
-        "<|im_start|>",
-        "<|im_end|>",
-        "<|endoftext|>",
-        "<|im_sep|>",
-        "<|begin_of_text|>",
-        "<|end_of_text|>",
-        "<|eot_id|>",
-        "<|eom_id|>",
-        "<|start_header_id|>",
-        "<|end_header_id|>",
-        "<|python_tag|>",
-        "<s>",
-        "</s>",
-        "<unk>",
-        "[INST]",
-        "[/INST]",
-        "<<SYS>>",
-        "<</SYS>>",
-        "[SYSTEM_PROMPT]",
-        "[/SYSTEM_PROMPT]",
-        "[AVAILABLE_TOOLS]",
-        "[/AVAILABLE_TOOLS]",
-        "[TOOL_CALLS]",
-        "[TOOL_RESULTS]",
-        "[/TOOL_RESULTS]",
-        "<bos>",
-        "<eos>",
-        "<pad>",
-        "<start_of_turn>",
-        "<end_of_turn>",
-        "<|system|>",
-        "<|user|>",
-        "<|assistant|>",
-        "<|end|>",
-        "<|start|>",
-        "<|message|>",
-        "<|channel|>",
-        "<|return|>",
-        "<|call|>",
-        "<｜begin▁of▁sentence｜>",
-        "<｜end▁of▁sentence｜>",
-        "<｜User｜>",
-        "<｜Assistant｜>",
-        "<|START_OF_TURN_TOKEN|>",
-        "<|END_OF_TURN_TOKEN|>",
-        "<|fim_prefix|>",
-        "<|fim_middle|>",
-        "<|fim_suffix|>",
-        "<|vision_start|>",
-        "<|vision_end|>",
-        # What is judged must not end the judge's thought, or seem to do so.
-        *(mark for pair in MARKS for mark in pair),
-    ]
-)
 
 # Characters that may surround a label, or close what was opened before it.
 DECORATION = "*_`\"'()[]<>{} \t\r\n"

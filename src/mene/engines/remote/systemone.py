@@ -11,11 +11,11 @@ from collections.abc import Generator, Iterable
 from typing import Unpack
 
 from mene.engines.base import Completion, Request, best
-from mene.engines.remote import prompt as remote
 from mene.engines.remote.api import SYSTEM_ONE
 from mene.engines.remote.decision import read_decision, read_request
 from mene.engines.remote.server import Server, Settings
 from mene.errors import UsageError
+from mene.text.control_tokens import CONTROL_TOKENS
 
 
 class SystemOneEngine:
@@ -41,7 +41,7 @@ class SystemOneEngine:
         self.model = model
         self.identity = self._server.identity
         self.context: int | None = None
-        self.control_tokens = remote.CONTROL_TOKENS
+        self.control_tokens = CONTROL_TOKENS
 
     def run(
         self, requests: Iterable[Request | None], stop: threading.Event | None = None

@@ -39,19 +39,19 @@ class JudgeSpans:
     """A span processor: ``provider.add_span_processor(JudgeSpans(Judge("base"), ["faithfulness"]))``.
 
     Args:
-            judge: not closed by this class.
-            criteria: names, questions or ``Criterion``s. A criterion is skipped for spans that lack a field it needs.
-            share: of the traces to judge, 0 to 1. A trace is judged completely or not at all.
-            read: returns what to judge of a span; None: nothing. Default: the model's answer, see ``sample_of``.
-            provider: destination of events; default: the program's logger provider.
-            most: maximum number of waiting spans. Further ones are not judged.
-            events: receives one warning each about spans dropped for lack of room, and about a lost judge.
+        judge: not closed by this class.
+        criteria: names, questions or ``Criterion``s. A criterion is skipped for spans that lack a field it needs.
+        share: of the traces to judge, 0 to 1. A trace is judged completely or not at all.
+        read: returns what to judge of a span; None: nothing. Default: the model's answer, see ``sample_of``.
+        provider: destination of events; default: the program's logger provider.
+        most: maximum number of waiting spans. Further ones are not judged.
+        events: receives one warning each about spans dropped for lack of room, and about a lost judge.
 
-        Attributes:
-            judged, dropped: number of spans passed to the judge, and dropped for lack of room.
+    Attributes:
+        judged, dropped: number of spans passed to the judge, and dropped for lack of room.
 
-        Raises:
-            UsageError: no criterion, or an invalid ``share``.
+    Raises:
+        UsageError: no criterion, or an invalid ``share``.
     """
 
     def __init__(

@@ -35,13 +35,13 @@ def ablate(
         pairs: all of ``train.jsonl``.
         data: folder with the ``dev.jsonl`` of all of them.
         report, stopping: as in ``mene.train.run.train``, for each.
-            events: called with each variant's title when it begins, and with its progress (``train``).
+        events: called with each variant's title when it begins, and with its progress (``train``).
 
-        Returns:
-            The finished variants: fewer than all after an interruption.
+    Returns:
+        The finished variants: fewer than all after an interruption.
 
-        Raises:
-            UsageError: a folder holds a run with another recipe or other data.
+    Raises:
+        UsageError: a folder holds a run with another recipe or other data.
         MeneError: a loss is no longer finite.
     """
     held = data / "dev.jsonl"

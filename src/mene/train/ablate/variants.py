@@ -72,15 +72,15 @@ def stages_of(pair: Pair) -> frozenset[str]:
 def variants(
     by: str, recipe: Recipe, pairs: Sequence[Pair], only: Iterable[str] = ()
 ) -> list[Variant]:
-    """The trainings of an ablation, the reference first.
+    """Return the trainings of an ablation, the reference first.
 
     Args:
-            by: ``source``, ``stage`` or ``loss``.
-            pairs: all of ``train.jsonl``.
-            only: names of variants; default: all usual ones. Kinds of a stage (``perturb.swap``) are trained only if named.
+        by: ``source``, ``stage`` or ``loss``.
+        pairs: all of ``train.jsonl``.
+        only: names of variants; default: all usual ones. Kinds of a stage (``perturb.swap``) are trained only if named.
 
-        Raises:
-            UsageError: an unknown name, no base, or nothing that could be left out.
+    Raises:
+        UsageError: an unknown name, no base, or nothing that could be left out.
     """
     if by not in get_args(By):
         raise UsageError(f"--by {by}: it is source, stage or loss{nearest(by, get_args(By))}")

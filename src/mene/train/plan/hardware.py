@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from math import inf
-from pathlib import Path
 
+from mene.engines.cores import memory_size
 from mene.errors import UsageError
 
 
@@ -58,7 +57,7 @@ def hardware(name: str, gpus: int = 1, tokens_per_second: float | None = None) -
 
 
 def memory_of(device: str = "cpu") -> float | None:
-    """Return the bytes that a run may use: a GPU's free memory, or the machine's whole memory (of its control group).
+    """Return the bytes that a run may use: a GPU's free memory, or the machine's whole memory (or its container's).
 
     None where the system does not tell.
     """
@@ -66,11 +65,5 @@ def memory_of(device: str = "cpu") -> float | None:
         import torch
 
         return float(torch.cuda.mem_get_info(device)[0])
-    try:
-        whole = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, ValueError, OSError):  # not a POSIX system
-        return None
-    try:
-        return min(whole, float(Path("/sys/fs/cgroup/memory.max").read_text()))
-    except (OSError, ValueError):  # no control group, or one without a limit ("max")
-        return whole
+    size = memory_size()
+    return None if size is None else float(size)

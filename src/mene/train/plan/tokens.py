@@ -8,12 +8,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mene.curate.pair import Pair
-from mene.recipe import Recipe
+from mene.curate.raw.sources import Task, find_source, find_view
+from mene.recipe import Data, Recipe
+from mene.scale import Scale
 
 if TYPE_CHECKING:
     from mene.train.examples import Pack
 
 SAMPLED = 10_000  # pairs sampled for an estimate
+MADE_PAIRS = (
+    1 / 3
+)  # share of two responses among a generator's points; most have one pair per two single responses
 
 
 @dataclass(frozen=True)
@@ -90,15 +95,14 @@ def assume_tokens(
     """Return an assumption for a recipe without data.
 
     Args:
-        pairs: default: the maximum number of points of the recipe's sets and generators, plus derived and changed points and
-            second questions of pairs.
+        pairs: default: from the maximum numbers of points of the recipe's sets and generators, and of derived and changed
+            points; where ``data.compare`` asks twice about two responses, with the second question.
         prompt: mean tokens of a prompt, of which 100 are a shared rubric; default: as in the built-in sets, 150 plus an
             eighth of ``data.longest``, at most 400.
         completion: mean tokens of a completion; 1 without critiques.
     """
     data, most, rubric = recipe.data, recipe.train.pack_tokens, 100
-    points = sum(data.sources.values()) + sum(data.make.values())
-    pairs = pairs or round(points * (1 - data.development))
+    pairs = pairs or round(_questions(data) * (1 - data.development))
     pairs = min(pairs, recipe.train.pairs or pairs)
     prompt = max(rubric + 1, prompt or 150 + min(250, data.longest // 8))
     each = max(1, (most - rubric) // (prompt - rubric))
@@ -109,3 +113,24 @@ def assume_tokens(
     largest = max(2 * most, 150 + data.longest // 4) + logits
     ends = (tree / packs * tree, pairs * 2 * completion, logits, "assumed")
     return Tokens(pairs, packs, tree, 2 * pairs * (prompt + completion), largest, *ends)
+
+
+def _questions(data: Data) -> float:
+    """Return the number of questions about a recipe's points, if there are as many points as it allows."""
+    second = 0 if data.compare == "together" else 1
+    found = sum(most * (1 + second * _compared(name)) for name, most in data.sources.items())
+    found += sum(data.make.values()) * (1 + second * MADE_PAIRS)
+    found += sum(data.derive.values()) + second * data.derive.get("pairs", 0)
+    # A changed point comes with its original, or is a pair of both.
+    return found + sum(data.perturb.values()) * 2
+
+
+def _compared(source: str) -> float:
+    """Return the share of a set's tasks that compare two responses. Its points are balanced over its tasks."""
+    tasks = find_source(source).tasks
+    return sum(map(_compares, tasks)) / len(tasks)
+
+
+def _compares(task: Task) -> bool:
+    labels = find_view(task.view).labels if task.view else task.labels
+    return task.scale is None and Scale.parse("/".join(labels)).kind == "pairwise"
