@@ -14,7 +14,7 @@ from pathlib import Path
 from mene.bench.data import named_folder
 from mene.curate.clean import unique
 from mene.curate.clean.check import Check, Row
-from mene.curate.clean.decontaminate import Report, bench_texts
+from mene.curate.clean.decontaminate import Leaks, bench_texts
 from mene.curate.critiques.critique import Argued
 from mene.curate.critiques.kept import NAME
 from mene.curate.critiques.reasons import reasons
@@ -125,7 +125,7 @@ def curate(
     pairs = _write(run, chosen, argued, output)
     spans = Spans()
     spans.watch(argued.values())
-    made = Made(run.counts, run.report, pairs, dict(run.stages), price, spans)
+    made = Made(run.counts, run.leaks, pairs, dict(run.stages), price, spans)
     text = json.dumps(to_dict(made), indent=1, ensure_ascii=False)
     write_whole(output / "report.json", f"{text}\n")
     return made
@@ -138,7 +138,7 @@ class _Run:
         self.recipe, self.raw, self.events = recipe, raw, events
         own = (table.name for table in recipe.data.own)
         self.counts = {name: Counts() for name in (*recipe.data.sources, *own, *recipe.data.make)}
-        self.report = Report()
+        self.leaks = Leaks()
         self.stages: dict[str, Stage] = defaultdict(Stage)
 
     def side(self, point: Point) -> Side:
@@ -230,7 +230,7 @@ def _passing(
         mine.too_long += row.too_long
         mine.in_bench += len(row.leaks)
         for leak in row.leaks:
-            run.report.add(leak)
+            run.leaks.add(leak)
         if row.read:
             run.events(Advance(name, row.read))
         if seen is None:
@@ -249,7 +249,7 @@ def _write(run: _Run, chosen: list[Point], argued: dict[str, Argued], output: Pa
             side = run.side(point)
             mine = run.counts[point.source]
             mine.kept[side] += 1
-            mine.labels[f"{point.criterion.name} {point.criterion.scale}: {point.label}"] += 1
+            mine.labels[f"{point.task}: {point.label}"] += 1
             written = list(pairs_of(point, run.recipe))
             if one := argued.get(point.name):
                 written.append(critique_pair(one, run.recipe))

@@ -76,17 +76,17 @@ def align(
     """Measure and calibrate a judge.
 
     Args:
-            gold: one label of the scale per row.
-            probabilities: the judge's, per row.
-            groups: what rows share (a context, a text: see ``stats.shared``); never divided between learning and measuring.
-                Single rows with identical probabilities count as copies of one text too (unless these are vote shares).
-            template: of the judge, to which the calibration is then limited.
-            seed, resamples: of the bootstrap of a calibration's gain.
-            among: methods to choose from. For pairs, only a temperature is learned: a bias for one position would undo what
-                judging in both orders achieves.
+        gold: one label of the scale per row.
+        probabilities: the judge's, per row.
+        groups: what rows share (a context, a text: see ``stats.shared``); never divided between learning and measuring.
+            Single rows with identical probabilities count as copies of one text too (unless these are vote shares).
+        template: of the judge, to which the calibration is then limited.
+        seed, resamples: of the bootstrap of a calibration's gain.
+        among: methods to choose from. For pairs, only a temperature is learned: a bias for one position would undo what
+            judging in both orders achieves.
 
-        Raises:
-            UsageError: all rows belong to one group, so that none can be held out.
+    Raises:
+        UsageError: all rows belong to one group, so that none can be held out.
     """
     scale = criterion.scale
     place = {label: i for i, label in enumerate(scale.labels)}

@@ -79,9 +79,6 @@ class Leaks:
             self.examples.append(leak)
 
 
-Report = Leaks  # its former name, which run.py imports
-
-
 class Hashed(NamedTuple):
     """A text of a benchmark in the index.
 
