@@ -126,3 +126,12 @@ def test_the_command_says_that_nothing_was_compared_with_benchmarks(
         "not compared with the benchmarks" in done.stderr and "mine.jsonl, line 41" in done.stderr
     )
     assert "40 points" in done.stdout
+
+
+def test_rows_that_differ_in_what_is_not_shown_are_one_text(tmp_path) -> None:
+    """With a context that the criterion does not show, equal prompts were divided between learning and measuring."""
+    rows = [
+        {"response": "Thanks!", "context": f"Page {n}.", "label": str(1 + n % 5)} for n in range(6)
+    ]
+    own = table(tmp_path, rows).model_copy(update={"criterion": "tone"})
+    assert len({point.group for point in own_points([own])}) == 1

@@ -17,6 +17,7 @@ from mene.cli.console import progress_bar, words
 from mene.errors import ModelError, UsageError
 from mene.recipe import Recipe
 from mene.train.plan.shape import shape_of
+from mene.train.plan.tokens import Tokens
 from mene.train.processes import processes
 
 
@@ -49,8 +50,12 @@ class Pace:
         return (line["steps"] - step) * (now - began) / (step - first)
 
 
-def need_room(recipe: Recipe, device: str | None) -> None:
-    """Refuse a run that is known not to fit into memory, before the work begins."""
+def need_room(recipe: Recipe, device: str | None, tokens: Tokens | None = None) -> None:
+    """Refuse a run that is known not to fit into memory, before the work begins.
+
+    Args:
+        tokens: what it will read; without them, only weights are counted.
+    """
     from mene.train.plan.memory import need_memory
 
     if recipe.base is None:
@@ -62,7 +67,7 @@ def need_room(recipe: Recipe, device: str | None) -> None:
         shape = shape_of(recipe.base)
     except UsageError:
         return  # the base model's size is not known before its download
-    need_memory(recipe, shape, device=where, gpus=count, sharded=sharded)
+    need_memory(recipe, shape, tokens, device=where, gpus=count, sharded=sharded)
 
 
 def _sees_gpu() -> bool:

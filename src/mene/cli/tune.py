@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import gc
+import shlex
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 from rich.console import Console
 
+from mene.bench.align.save import as_data
 from mene.bench.align.tuned import Tuned, tuned
-from mene.bench.data import named_folder
 from mene.bench.run import slug
 from mene.cli.console import Screen, note, say, show_json
 from mene.cli.measuring import judged
-from mene.cli.opening import judge_named, open_one
+from mene.cli.opening import downloading, judge_named, open_one
 from mene.cli.options import (
     CriterionOption,
-    DeviceOption,
     FiguresAsJsonOption,
     File,
     JudgeOption,
@@ -31,25 +34,24 @@ from mene.cli.options import (
 from mene.cli.paths import check_input
 from mene.cli.train_shown import train_shown
 from mene.cli.training import need_packages, need_room
+from mene.cli.tune_begun import begin, check_start
+from mene.cli.tune_rows import divided
 from mene.cli.tuned_shown import show_tuned, tuned_json, tuned_markdown
 from mene.criterion import load_criterion
-from mene.curate.mix import side_of
-from mene.curate.own import own_points
+from mene.curate.pair import read_pairs
 from mene.curate.raw.sources import Point
-from mene.curate.run import curate, folders
 from mene.errors import UsageError
 from mene.files import write_whole
 from mene.judge.preset import Preset, load_preset
 from mene.recipe import Own, Recipe
 from mene.runs.source import STDIN
 from mene.runs.tables import Row
-from mene.stats.shared import shared
-from mene.train.tuning import dtype_on, tuning
+from mene.template import template_names
+from mene.train.plan.tokens import estimate_tokens
+from mene.train.tuning import check_tunable, dtype_on, tuned_preset, tuning
 from mene.verdict import Verdict
 
-LEAST = 40  # rows: fewer can neither teach nor show anything
-HELD_OUT = 0.3
-EPOCHS = 3
+HELD_OUT, EPOCHS, LONGEST = 0.3, 3, 6000
 CARD = "## On rows held out"
 
 
@@ -71,11 +73,20 @@ class TuneOptions:
     held_out: Annotated[
         float,
         typer.Option(
-            "--held-out", min=0.05, max=0.8, help="Share of the rows that only measure the result."
+            "--held-out", min=0.05, max=0.5, help="Share of the rows that only measure the result."
         ),
     ] = HELD_OUT
-    seed: Annotated[int, typer.Option("--seed", help="Of the draw of these rows.")] = 0
-    device: DeviceOption = None
+    longest: Annotated[
+        int,
+        typer.Option("--longest", min=100, help="Leave out rows of more characters than that."),
+    ] = LONGEST
+    seed: Annotated[
+        int, typer.Option("--seed", help="Of the draw of the rows held out, and of the training.")
+    ] = 0
+    device: Annotated[
+        str | None,
+        typer.Option("--device", help="To train on: cpu, cuda, … [a GPU if there is one]"),
+    ] = None
     json_: FiguresAsJsonOption = False
     quiet: QuietOption = False
 
@@ -94,35 +105,57 @@ def tune(options: TuneOptions) -> int:
     check_input(options.file)
     criterion = load_criterion(options.criterion, options.scale)
     judge = load_preset(judge_named(options.judge))
+    check_tunable(judge)
     target = options.output or Path(f"{slug(judge.name)}-{slug(criterion.name)}")
-    recipe = tuning(
-        judge,
-        [_table(options)],
-        epochs=options.epochs,
-        held_out=options.held_out,
-        seed=options.seed,
-        dtype=dtype_on(options.device),
-    )
+    with downloading() as events:
+        recipe = tuning(
+            judge,
+            _table(options),
+            criterion,
+            epochs=options.epochs,
+            held_out=options.held_out,
+            longest=options.longest,
+            seed=options.seed,
+            dtype=dtype_on(options.device),
+            events=events,
+        )
     need_room(recipe, options.device)
+    check_start(judge, recipe)
+    begin(recipe, target)
     errors = Screen(stderr=True, quiet=options.quiet)
-    wrong = _curated(recipe, target, errors)
-    held = _held_out(recipe, options.file)
     try:
+        held, left_out = divided(recipe, target / "data", errors)
+        need_room(
+            recipe,
+            options.device,
+            estimate_tokens(read_pairs(target / "data" / "train.jsonl"), recipe),
+        )
         before = _judged(judge, held, target / "before.jsonl", errors)
-        if not _trained(recipe, target, errors, options.device):
-            say(f"mene: stopped; run the same command again to continue from {target}")
-            return 130
-        after = _judged(load_preset(str(target)), held, target / "after.jsonl", errors)
+        if not _trained(judge, recipe, target, errors, options.device):
+            raise KeyboardInterrupt
+        after = _judged(
+            load_preset(str(target / "judge.yaml")), held, target / "after.jsonl", errors
+        )
     except KeyboardInterrupt:
         say(f"mene: stopped; run the same command again to continue from {target}")
         return 130
-    found = _compared(held, before, after)
+    found, lost = _compared(held, before, after)
     _add_to_card(target / "README.md", judge.name, found)
+    if lost:
+        note(
+            Screen(stderr=True),
+            f"{lost:,} of the rows held out have no probabilities of both judges; see before.jsonl and after.jsonl in {target}",
+        )
     if options.json_:
-        show_json({"judge": str(target), "held_out": len(held), **tuned_json(found)})
+        figures = {
+            "judge": str(target / "judge.yaml"),
+            "held_out": len(held),
+            "without_verdict": lost,
+        }
+        show_json({**figures, **tuned_json(found)})
     else:
-        show_tuned(criterion, judge.name, target, found)
-    return int(wrong > 0)
+        show_tuned(criterion.name, judge.name, target, _asked_again(options), found)
+    return int(bool(left_out or lost))
 
 
 def _table(options: TuneOptions) -> Own:
@@ -135,49 +168,10 @@ def _table(options: TuneOptions) -> Own:
     )
 
 
-def _curated(recipe: Recipe, target: Path, errors: Console) -> int:
-    """Make the pairs, say what was left out, and return the number of such rows.
-
-    Raises:
-        UsageError: too few rows are left.
-    """
-    # Rows of a benchmark must not be trained on, where the benchmarks are known.
-    bench = folders(None)[1] if named_folder(None) else None
-    made = curate(recipe, None, bench, target / "data", events=lambda event: None)
-    [table] = recipe.data.own
-    counts = made.counts[table.name]
-    for text in counts.broken_rows:
-        note(errors, text)
-    if counts.too_long:
-        longest = recipe.data.longest
-        note(errors, f"{counts.too_long:,} rows of more than {longest:,} characters left out")
-    if counts.in_bench:
-        note(errors, f"{counts.in_bench:,} rows left out, which are in a benchmark")
-    rows = sum(counts.kept.values())
-    if rows < LEAST:
-        raise UsageError(
-            f"{table.rows}: {rows:,} rows with a label to train on, and at least {LEAST} are needed; 100 to 1,000 are better. "
-            "With fewer, `mene align` measures the judge"
-        )
-    errors.print(f"{counts.kept['train']:,} rows to train on, {counts.kept['dev']:,} held out")
-    return counts.broken + counts.too_long + counts.in_bench
-
-
-def _held_out(recipe: Recipe, path: str) -> list[Point]:
-    """Return the rows that only measure.
-
-    Raises:
-        UsageError: they have only one label, or there are none.
-    """
-    points = own_points(recipe.data.own)
-    share, seed = recipe.data.development, recipe.seed
-    held = [point for point in points if side_of(point, share, seed) == "dev"]
-    if len({point.label for point in held}) < 2:
-        raise UsageError(
-            f"{path}: the {len(held)} rows that would be held out have not two different labels; give more rows, a larger "
-            "--held-out, or another --seed. Rows with one context are held out together"
-        )
-    return held
+def _asked_again(options: TuneOptions) -> str:
+    """Return what asks this criterion on a command line."""
+    scale = f" --scale {shlex.quote(options.scale)}" if options.scale else ""
+    return f"-c {shlex.quote(options.criterion)}{scale}"
 
 
 def _judged(
@@ -185,28 +179,36 @@ def _judged(
 ) -> dict[int, Verdict]:
     criterion = held[0].criterion
     rows = [Row(n, point.id, point.sample) for n, point in enumerate(held)]
-    with open_one(judge, {}) as opened:
+    # A row that would be left to a person is judged, since both judges are measured on all rows.
+    with open_one(judge.model_copy(update={"abstain": False}), {}) as opened:
         return judged(opened, criterion, rows, ledger, errors, quiet=errors.quiet)
 
 
-def _trained(recipe: Recipe, target: Path, errors: Console, device: str | None) -> bool:
+def _trained(
+    judge: Preset, recipe: Recipe, target: Path, errors: Console, device: str | None
+) -> bool:
     """Train, and write the judge into its folder; return False where the training was stopped."""
+    from mene.export.base import read_base
+    from mene.export.gguf import check_architecture
     from mene.export.run import export  # loads torch
 
+    base = read_base(recipe)
+    form = "adapter" if base.gguf is None else "adapter.gguf"
+    if base.gguf is not None:
+        check_architecture(base.facts.architecture)
     lines: list[dict[str, Any]] = []
-    run = target / "run"
-    if not train_shown(recipe, target / "data", run, errors, lines, device=device):
+    run, data, name = target / "run", target / "data", slug(target.resolve().name)
+    if not train_shown(recipe, data, run, errors, lines, device=device):
         return False
-    assert recipe.base is not None
-    in_gguf = recipe.base.hub is None or "gguf" in recipe.base.file.casefold()
-    export(
-        run,
-        target,
-        forms=["adapter.gguf" if in_gguf else "adapter"],
-        name=slug(target.resolve().name),
-        data=target / "data",
-        events=lambda event: None,
-    )
+    gc.collect()  # the trainer and the model refer to each other
+    export(run, target, forms=[form], name=name, data=data, events=lambda event: None)
+    template = judge.template
+    if template.strip().casefold() not in template_names():
+        shutil.copy(template, target / "template.jinja")
+        template = "template.jinja"
+    preset = as_data(tuned_preset(judge, name, form, template)) | {"template": template}
+    text = yaml.safe_dump(preset, sort_keys=False, allow_unicode=True)
+    write_whole(target / "judge.yaml", text)
     return True
 
 
@@ -217,8 +219,8 @@ def _add_to_card(card: Path, judge: str, found: Tuned) -> None:
 
 def _compared(
     held: Sequence[Point], before: dict[int, Verdict], after: dict[int, Verdict]
-) -> Tuned:
-    """Compare the two judges on the rows that have probabilities of both.
+) -> tuple[Tuned, int]:
+    """Compare the two judges on the rows that have probabilities of both; return the number of the other rows too.
 
     Raises:
         UsageError: there are none.
@@ -230,9 +232,9 @@ def _compared(
     ]
     if not both:
         raise UsageError(
-            "no row that was held out has probabilities of both judges; see before.jsonl and after.jsonl"
+            "no row that was held out has probabilities of both judges; before.jsonl and after.jsonl say why"
         )
     points, was, now = zip(*both, strict=True)
-    groups = [shared(point.sample) for point in points]
     scale = held[0].criterion.scale
-    return tuned(scale, [point.label for point in points], was, now, groups)
+    groups = [point.group for point in points]
+    return tuned(scale, [point.label for point in points], was, now, groups), len(held) - len(both)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 from mene.bench.align.tuned import Tuned
-from mene.cli.aligned import asked_as, figures_of, table_of
+from mene.cli.aligned import figures_of, table_of
 from mene.cli.bench_tables import console_of
 from mene.cli.console import plain
-from mene.criterion import Criterion
 from mene.export.card import table
 from mene.gate.words import figure_words
 
@@ -42,30 +42,41 @@ def tuned_markdown(judge: str, found: Tuned) -> str:
         rows.append([name, *figures, f"{held.log_loss:.3f}"])
     count = found.before.agreement.n
     head = [f"{count} rows", "accuracy", "kappa", "calibration error", "log loss"]
-    return f"{table(head, rows)}\n\n{_in_words(found)}"
+    return f"{table(head, rows)}\n\n{in_words(found)}"
 
 
-def show_tuned(criterion: Criterion, judge: str, target: Path, found: Tuned) -> None:
-    """Print the figures, what they mean, and the next command."""
+def show_tuned(criterion: str, judge: str, target: Path, asked: str, found: Tuned) -> None:
+    """Print the figures, what they mean, and the next command.
+
+    Args:
+        asked: what asks the criterion on a command line.
+    """
     console = console_of()
     count = found.before.agreement.n
     console.print(
-        table_of(f"{judge} on {criterion.name}: {count} rows held out", (found.before, found.after))
+        table_of(f"{judge} on {criterion}: {count} rows held out", (found.before, found.after))
     )
     for base in found.before.agreement.baselines:
         console.print(f"{base.name}: accuracy {100 * base.accuracy:.1f} %")
-    console.print(_in_words(found), soft_wrap=True)
+    console.print(in_words(found), soft_wrap=True)
     console.print(f"saved    {plain(target)} (judge.yaml, adapter, card)", soft_wrap=True)
-    console.print(
-        f"next     mene judge FILE -c {plain(asked_as(criterion))} --judge {plain(target)}",
-        soft_wrap=True,
+    named = shlex.quote(str(target / "judge.yaml"))
+    console.print(f"next     mene judge FILE {plain(asked)} --judge {plain(named)}", soft_wrap=True)
+
+
+def in_words(found: Tuned) -> str:
+    """Return what the figures say."""
+    told = (
+        f"Accuracy changes by {figure_words(found.more, True, signed=True)} (p = {found.p:.2g}): {found.gained} rows are right "
+        f"that were wrong, {found.lost} wrong that were right. "
     )
-
-
-def _in_words(found: Tuned) -> str:
-    told = f"{found.gained} rows are right that were wrong, {found.lost} wrong that were right (p = {found.p:.2g}). "
-    if found.p >= SURE:
-        return f"{told}No sure difference: label more rows, or use the judge as it was."
-    if found.gained > found.lost:
-        return f"{told}The training helped."
-    return f"{told}The training did harm: use the judge as it was."
+    surer = found.after.log_loss < found.before.log_loss
+    if found.p < SURE and found.gained > found.lost:
+        less = "" if surer else " Its probabilities got worse: calibrate it with `mene align`."
+        return f"{told}The training helped.{less}"
+    if found.p < SURE:
+        return f"{told}The training did harm: use the judge as it was."
+    better = (
+        "Its probabilities are better, its labels not surely" if surer else "No sure difference"
+    )
+    return f"{told}{better}: label more rows, or use the judge as it was."

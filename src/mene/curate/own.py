@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from mene.bench.align.labels import golds_of
-from mene.criterion import load_criterion
+from mene.criterion import Criterion, load_criterion
 from mene.curate.make.build import group_of
 from mene.curate.raw.sources import Point
 from mene.recipe import Own
 from mene.runs.tables import read_rows
+from mene.sample import FIELDS, Sample
 from mene.stats.golds import check_names, read_names
 from mene.stats.shared import shared
 
@@ -17,7 +18,8 @@ from mene.stats.shared import shared
 def own_points(
     tables: Sequence[Own], broke: Callable[[Own, str], None] = lambda table, text: None
 ) -> Iterator[Point]:
-    """Yield a point for every labelled row. Rows that share a context or a text are one group, whichever table they are in.
+    """Yield a point for every labelled row. Rows that show a judge the same context, or the same texts, are one group, whichever
+    table they are in.
 
     Args:
         broke: called with the table and a message about each row that is left out: unreadable, or with a label that is not on
@@ -43,5 +45,11 @@ def own_points(
                     sample=row.sample,
                     criterion=criterion,
                     gold=golds[row.number],
-                    group=group_of("own", *shared(row.sample)),
+                    group=group_of("own", *shared(_shown(row.sample, criterion))),
                 )
+
+
+def _shown(sample: Sample, criterion: Criterion) -> Sample:
+    """Return the sample without the fields that the criterion does not show: rows that differ in these alone are one text."""
+    hidden = set(FIELDS) - set(criterion.shown) - {"id", "label"}
+    return sample.model_copy(update=dict.fromkeys(hidden & set(Sample.model_fields)))

@@ -13,6 +13,7 @@ from mene.curate.raw.sources import all_sources
 from mene.export.base import Base
 from mene.export.finished import Finished, development
 from mene.export.forms import Files, whole_gguf
+from mene.recipe import Recipe
 from mene.stats.intervals import share_ends
 
 
@@ -99,7 +100,9 @@ Base: {{ base.facts.licence or "see the page of " + base.name }}. Of the trainin
 
 {% for what, named in licences.items() %}- {{ what }}: {{ named | join(", ") }}
 {% else %}- none restricts commercial use, as far as their publishers say
-{% endfor %}
+{% endfor %}{% if start %}
+The adapter that it started from, `{{ start }}`, was trained on other sets; their terms are on its card.
+{% endif %}
 Whether the terms of a training set reach the weights is not settled; decide for your own use.
 
 ## Intended use and limits
@@ -135,18 +138,20 @@ def model_card(done: Finished, base: Base, name: str, files: Files, bench: str) 
         for mark, what in TERMS.items()
         if any(mark in text for text in terms.values())
     }
-    licence = base.facts.licence if base.facts.licence and not licences else "other"
+    lora, train = recipe.adapter, recipe.train
+    # A name, and of a path only its end: the card may be published.
+    start = Path(lora.start).name if lora and lora.start else ""
+    licence = base.facts.licence if base.facts.licence and not licences and not start else "other"
     top = {"license": licence, "tags": ["llm-as-a-judge", "evaluation", "mene"]}
     if recipe.base and recipe.base.hub:
         top["base_model"] = recipe.base.hub
-    lora, train = recipe.adapter, recipe.train
     trained = "all weights"
     if lora:
         trained = (
             f"LoRA, rank {lora.rank}, alpha {lora.alpha:g}, upper {lora.upper:.0%} of the layers"
         )
         if lora.start:
-            trained += f", from the adapter `{lora.start}`"
+            trained += f", from the adapter `{start}`"
     loss = [f"DPO with beta {train.beta:g}"] if train.beta else []
     loss += [f"{train.sft:g} × mean log loss of the right answer"] if train.sft else []
     choice = ""
@@ -170,7 +175,6 @@ def model_card(done: Finished, base: Base, name: str, files: Files, bench: str) 
     for own in dict.fromkeys(table.name for table in recipe.data.own):
         kept = counts.get(own, {}).get("kept", {})
         rows.append([own, *(f"{kept.get(side, 0):,}" for side in ("train", "dev")), "", "own rows"])
-    asked = next((table.criterion for table in recipe.data.own), "faithfulness")
     return jinja2.Template(CARD, keep_trailing_newline=True).render(
         name=name,
         base=base,
@@ -187,9 +191,19 @@ def model_card(done: Finished, base: Base, name: str, files: Files, bench: str) 
         development=_development_table(done),
         bench=bench,
         data=table(head, rows),
-        criterion=shlex.quote(asked),
+        criterion=_asked(recipe),
+        start=start,
         made={way: kinds for way, kinds in made.items() if kinds},
     )
+
+
+def _asked(recipe: Recipe) -> str:
+    """Return the criterion of the user's own rows, as on a command line, else one that any judge knows."""
+    if not recipe.data.own:
+        return "faithfulness"
+    table = recipe.data.own[0]
+    scale = f" --scale {shlex.quote(table.scale)}" if table.scale else ""
+    return f"{shlex.quote(table.criterion)}{scale}"
 
 
 def _development_table(done: Finished) -> str:

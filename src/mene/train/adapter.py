@@ -36,7 +36,7 @@ def start_of(start: str) -> Path:
     """
     # Pathlib's expanduser raises RuntimeError for an unknown user.
     path = Path(os.path.expanduser(start))
-    if not path.exists() and start in preset_names():
+    if start in preset_names():  # before a folder of that name, as for a judge
         path = Path(load_preset(start).adapter or "")
     if path.is_file() and path.suffix == ".gguf":
         return path
@@ -78,9 +78,14 @@ def form_of(start: Path) -> Form:
         try:
             config = json.loads((start / CONFIG).read_text("utf-8"))
             rank, alpha = int(config["r"]), float(config["lora_alpha"])
-            layers = set(config["layers_to_transform"])
+            layers = set(config.get("layers_to_transform") or ())
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{start / CONFIG}: cannot be read ({error})") from None
+        if not layers:
+            raise UsageError(
+                f"{start / CONFIG}: does not name its layers (layers_to_transform), so it was not made by mene; add them, or "
+                "start from another adapter"
+            )
     count = max(layers) + 1
     return Form(rank, alpha, (count - min(layers)) / count)
 

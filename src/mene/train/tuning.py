@@ -1,62 +1,84 @@
-"""The recipe by which ``mene tune`` trains a judge further on a user's own labelled rows."""
+"""The recipe by which ``mene tune`` trains a judge further on a user's own labelled rows, and the judge that comes of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from mene.criterion import load_criterion
+from mene.criterion import Criterion
 from mene.errors import UsageError
-from mene.judge.preset import SERVED, Preset, preset_names
+from mene.events import Events, on_stderr
+from mene.judge.open import HUB_CLIENTS, fetch
+from mene.judge.preset import SERVED, Preset, load_preset, preset_names
 from mene.recipe import Adapter, Data, Own, Recipe, Train
 from mene.train.adapter import form_of, start_of
+from mene.weights.source import Weights
 
 # A judge without an adapter gets one of this form.
 RANK, ALPHA = 8, 16.0
 # The lower half of the layers stays: a step costs a third less, and a few hundred rows teach the upper half enough.
 FROZEN = 0.5
 LEARNING_RATE = 2.0e-4
-LONGEST = 10_000  # characters of a row's texts; memory grows with the longest
 
 
-def tuning(
-    judge: Preset, tables: Sequence[Own], *, epochs: int, held_out: float, seed: int, dtype: str
-) -> Recipe:
-    """Return a recipe that continues from a judge's adapter, with the prompts that the judge has.
-
-    Args:
-        epochs: passes over the rows.
-        held_out: share of the groups of rows that are kept apart (``Data.development``).
-        dtype: of the computation (``Train.dtype``).
+def check_tunable(judge: Preset) -> None:
+    """Check that a judge can be trained, and asked afterwards as before.
 
     Raises:
-        UsageError: mene has not the judge's weights (a server), or its adapter cannot be read.
+        UsageError: mene has not its weights, or it judges claim by claim.
     """
     if judge.engine in SERVED:
         raise UsageError(
             f"{judge.name}: its weights are on a server, so they cannot be trained here; give a judge with weights of its "
             "own, such as base, small or nano"
         )
+    if judge.claims:
+        raise UsageError(
+            f"{judge.name}: judges claim by claim, but labels are of whole responses; set claims: false in its file"
+        )
+
+
+def tuning(
+    judge: Preset,
+    table: Own,
+    criterion: Criterion,
+    *,
+    epochs: int,
+    held_out: float,
+    longest: int,
+    seed: int,
+    dtype: str,
+    events: Events = on_stderr,
+) -> Recipe:
+    """Return a recipe that continues from a judge's adapter, with the prompts that the judge has.
+
+    Args:
+        criterion: of the table.
+        epochs: passes over the rows.
+        held_out: share of the groups of rows that are kept apart (``Data.development``).
+        longest: maximum number of characters of a row's texts.
+        dtype: of the computation (``Train.dtype``).
+        events: as for ``open.fetch``, since a file on the hub is downloaded.
+
+    Raises:
+        UsageError, ModelError: the judge's weights or its adapter cannot be had or read.
+    """
     adapter = Adapter(rank=RANK, alpha=ALPHA, frozen=FROZEN)
     if judge.adapter:
-        form = form_of(start_of(judge.adapter))
+        start = _short(judge)
+        form = form_of(start_of(start))
         adapter = Adapter(
-            rank=form.rank,
-            alpha=form.alpha,
-            upper=form.upper,
-            start=judge.name if judge.name in preset_names() else judge.adapter,
-            frozen=FROZEN,
+            rank=form.rank, alpha=form.alpha, upper=form.upper, start=start, frozen=FROZEN
         )
     data = Data(
-        own=tuple(tables),
+        own=(table,),
         templates={judge.template: 1.0},
-        longest=LONGEST,
+        longest=longest,
         system=judge.system,
         compare=judge.compare,
         development=held_out,
     )
+    alone = criterion.scale.kind == "pairwise" and judge.compare == "pointwise"
     train = Train(
         beta=0,
-        bradley_terry=1.0 if judge.compare == "pointwise" and _any_pairs(tables) else 0.0,
+        bradley_terry=1.0 if alone else 0.0,
         learning_rate=LEARNING_RATE,
         epochs=epochs,
         packs=2,
@@ -64,13 +86,49 @@ def tuning(
         checkpoint=10,
         dtype=dtype,  # pyright: ignore[reportArgumentType]
     )
-    base = judge.weights.model_copy(update={"convert": None})
-    return Recipe(seed=seed, base=base, adapter=adapter, train=train, data=data)
+    return Recipe(seed=seed, base=_base(judge, events), adapter=adapter, train=train, data=data)
 
 
-def _any_pairs(tables: Sequence[Own]) -> bool:
-    asked = (load_criterion(table.criterion, table.scale) for table in tables)
-    return any(one.scale.kind == "pairwise" for one in asked)
+def _short(judge: Preset) -> str:
+    """Return the name of the built-in judge whose adapter it is, else the adapter's path."""
+    own = judge.adapter or ""
+    known = judge.name in preset_names() and load_preset(judge.name).adapter == own
+    return judge.name if known else own
+
+
+def _base(judge: Preset, events: Events) -> Weights:
+    weights = judge.weights.model_copy(update={"convert": None})
+    if weights.hub and judge.engine not in HUB_CLIENTS:
+        # Training would take the repository for one of Transformers; here it is known that a GGUF file of it is meant.
+        file = fetch(judge.model_copy(update={"weights": weights}), events)
+        return Weights(path=str(file))
+    return weights
+
+
+def tuned_preset(judge: Preset, name: str, adapter: str, template: str) -> Preset:
+    """Return the judge with another adapter: asked as before, for labels alone.
+
+    Args:
+        adapter, template: their files beside the preset's; ``template`` may be a built-in one.
+    """
+    return judge.model_copy(
+        update={
+            "name": name,
+            "about": f"{judge.name}, trained further by mene tune.",
+            # A warning about the licence stays; one about how good the judge was does not apply.
+            "warning": "" if judge.license == "Apache-2.0" else judge.warning,
+            "adapter": adapter,
+            "template": template,
+            "mode": "verdict",
+            "writes": False,
+            "explain": "none",
+            "samples": 1,
+            "temperature": 0.0,
+            "calibrations": (),
+            "abstain": False,
+            "measured": (),
+        }
+    )
 
 
 def dtype_on(device: str | None) -> str:
@@ -78,6 +136,11 @@ def dtype_on(device: str | None) -> str:
     import torch  # takes seconds
 
     on_cpu = device == "cpu" or (device is None and not torch.cuda.is_available())
-    if on_cpu and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        return "float32"
-    return "bfloat16"
+    if not on_cpu:
+        return "bfloat16"
+    dnn = torch.backends.mkldnn
+    return (
+        "bfloat16"
+        if dnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        else "float32"
+    )

@@ -35,12 +35,18 @@ def save(
         return c.criterion, c.question, c.labels, c.mode, c.template, c.compare
 
     calibrations = [chosen, *(c for c in others if of(c) != of(chosen))]
-    data = preset.model_dump(mode="json", exclude_defaults=True)
+    data = as_data(preset)
     if preset.adapter:
         data["adapter"] = portable(preset.adapter)
-    data |= {"name": target.stem, "mode": preset.mode, "compare": preset.compare}
+    data["name"] = target.stem
     data["calibrations"] = [c.model_dump(mode="json", exclude_defaults=True) for c in calibrations]
-    name = preset.template.strip().casefold()  # of the library, as `find` reads it
-    data["template"] = name if name in template_names() else str(Path(preset.template).resolve())
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     write_whole(target, f"{OWN}; use it with --judge {target}\n{text}")
+
+
+def as_data(preset: Preset) -> dict[str, Any]:
+    """Return a preset as the data of its file. A template of its own has its full path; other paths are as they are."""
+    data = preset.model_dump(mode="json", exclude_defaults=True)
+    name = preset.template.strip().casefold()  # of the library, as `find` reads it
+    template = name if name in template_names() else str(Path(preset.template).resolve())
+    return data | {"mode": preset.mode, "compare": preset.compare, "template": template}
