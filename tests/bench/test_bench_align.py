@@ -278,3 +278,13 @@ def test_a_broken_row_is_named_once(tmp_path) -> None:
     lines = list(read_rows(str(path), None, load_criterion("tone")))
     _, [wrong] = golds_of(lines, load_criterion("tone"), str(path), {})
     assert wrong.count("line 2") == 1
+
+
+def test_a_tie_names_the_scale_that_has_one() -> None:
+    """The hint was to read ties as A."""
+    lines = [
+        Row(n, f"file, line {n + 1}", Sample(response_a="x", response_b="y", label=label))
+        for n, label in enumerate(["A", "B", "tie"] * 3)
+    ]
+    _, [wrong] = golds_of(lines, load_criterion("preference"), "file", {})
+    assert "--scale a/b/tie" in wrong and "--labels" not in wrong

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mene.bench.align.tuned import tuned
+from mene.cli.tuned_shown import in_words
 from mene.scale import Scale
 from mene.verdict import Verdict
 
@@ -47,3 +48,12 @@ def test_a_gain_on_many_rows_of_one_text_is_one_gain() -> None:
 def test_the_same_verdicts_differ_by_nothing() -> None:
     found = compared("YYNN" * 5, "YNNY" * 5, "YNNY" * 5)
     assert (found.gained, found.lost, found.p) == (0, 0, 1)
+
+
+def test_the_words_follow_the_interval() -> None:
+    better = compared("YN" * 20, "NY" * 15 + "YN" * 5, "YN" * 20)
+    assert "The new judge is better." in in_words(better)
+    worse = compared("YN" * 20, "YN" * 20, "NY" * 15 + "YN" * 5)
+    assert "use the one before" in in_words(worse)
+    same = compared("YN" * 20, "YN" * 20, "YN" * 19 + "NY")
+    assert "better:" not in in_words(same) or "not surely" in in_words(same)

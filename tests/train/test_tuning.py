@@ -71,15 +71,17 @@ def test_the_tuned_judge_is_asked_as_the_one_before() -> None:
     judge = load_preset("base").model_copy(
         update={"truncate": "context", "compare": "both-orders", "abstain": True}
     )
-    found = tuned_preset(judge, "mine", "adapter.gguf", "prefix")
+    found = tuned_preset(judge, "mine", "adapter.gguf", "prefix", TONE)
     assert (found.truncate, found.compare, found.weights) == (
         "context",
         "both-orders",
         judge.weights,
     )
-    assert (found.mode, found.writes, found.abstain, found.warning) == ("verdict", False, False, "")
+    assert (found.mode, found.writes, found.abstain) == ("verdict", False, False)
+    assert "agrees with people" not in found.warning and found.measured == ("tone",)
     licensed = judge.model_copy(update={"license": "CC-BY-NC-4.0", "warning": "not for sale"})
-    assert tuned_preset(licensed, "mine", "adapter.gguf", "prefix").warning == "not for sale"
+    warning = tuned_preset(licensed, "mine", "adapter.gguf", "prefix", TONE).warning
+    assert warning.endswith("not for sale")
 
 
 def labelled(count: int, criterion: str = "tone") -> str:
@@ -108,6 +110,7 @@ def test_tune_trains_measures_and_saves_a_judge(here, tmp_path, monkeypatch) -> 
     card = (tmp_path / "small" / "README.md").read_text()
     assert "from the adapter `nano`" in card and "rows.jsonl" in card and "license: other" in card
     assert "their terms are on its card" in card and "| after |" in card
+    assert " 0 steps" not in card
     # The judge is used as any other.
     shown = here("judge", "rows.jsonl", "-c", "tone", "-j", "small/judge.yaml", "--limit", 2, "-q")
     assert shown.returncode == 0, shown.stderr
@@ -119,13 +122,21 @@ def test_tune_trains_measures_and_saves_a_judge(here, tmp_path, monkeypatch) -> 
     assert done.returncode == 2 and "give --seed 0 --held-out 0.3" in done.stderr
 
 
+def test_a_refused_run_does_not_block_the_next(here, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.jsonl").write_text(labelled(40).replace('"label"', '"mark"'))
+    command = ("tune", "rows.jsonl", "-c", "tone", "-j", "nano", "--epochs", 1)
+    assert 'no row has a "label"' in here(*command).stderr
+    assert "--map" in here(*command, "--map", "label=nothing").stderr  # not: holds a judge
+
+
 def test_a_folder_of_something_else_is_left_alone(here, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
     rows = tmp_path / "data" / "train.jsonl"
     rows.write_text(labelled(40))
     done = here("tune", "data/train.jsonl", "-c", "tone", "-j", "nano", "-o", ".")
-    assert done.returncode == 2 and "not of mene tune" in done.stderr
+    assert done.returncode == 2 and "not made by mene tune" in done.stderr
     assert rows.read_text() == labelled(40)
 
 
@@ -141,8 +152,7 @@ def test_rows_that_cannot_teach_or_measure_are_refused(here, tmp_path, monkeypat
 
     assert "at least 40 are needed" in said(labelled(30))
     one = '{"instruction": "Hi", "response": "Hello", "label": "%d"}\n'
-    assert "1 contexts or texts would be held out" in said(
-        (one % 1 + one % 5) * 40, "--seed", 3
-    ) or ("0 contexts or texts would be held out" in said((one % 1 + one % 5) * 40, "--seed", 3))
+    assert "80 rows of 1 different contexts or texts" in said((one % 1 + one % 5) * 40)
+    assert "cannot be used here" in said(labelled(40), "--device", "tpu")
     assert "--held-out" in said(labelled(40), "--held-out", 0.7)
     assert here("tune", "-", "-c", "tone").returncode == 2

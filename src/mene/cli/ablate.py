@@ -24,7 +24,15 @@ from mene.cli.options import (
     QuietOption,
     RecipeArgument,
 )
-from mene.cli.training import Pace, need_packages, need_room, note, stop_gently, training_bar
+from mene.cli.training import (
+    Pace,
+    check_device,
+    need_packages,
+    need_room,
+    note,
+    stop_gently,
+    training_bar,
+)
 from mene.curate.pair import Pair, read_pairs
 from mene.errors import UsageError
 from mene.events import Advance, Begin, Event, Warn
@@ -83,6 +91,7 @@ def ablate(options: AblateOptions) -> int:
         _show_plan(chosen, pairs, target, options.json_)
         return 0
     need_packages()
+    check_device(options.device)
     if processes().total > 1:
         raise UsageError(
             "mene ablate trains in one process; run it without a launcher, or train each variant with `mene train`"

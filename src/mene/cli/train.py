@@ -13,7 +13,7 @@ from mene.cli.console import Screen, plain, show_json
 from mene.cli.options import ChangesArgument, DeviceOption, PairsOption, QuietOption, RecipeArgument
 from mene.cli.plan import show_plan
 from mene.cli.train_shown import train_shown
-from mene.cli.training import need_packages, need_room
+from mene.cli.training import check_device, need_packages, need_room
 from mene.errors import UsageError
 from mene.recipe import load_recipe
 from mene.train.processes import processes
@@ -70,6 +70,7 @@ def train(options: TrainOptions) -> int:
         return show_plan(options, recipe, data)
     _refuse_of_a_plan(options)
     need_packages()
+    check_device(options.device)
     need_room(recipe, options.device)
     target = options.output or Path(f"{name}-run")
     main = processes().number == 0  # only one of several processes prints

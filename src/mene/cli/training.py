@@ -76,6 +76,25 @@ def _sees_gpu() -> bool:
     return torch.cuda.is_available()
 
 
+def check_device(device: str | None) -> None:
+    """Check that a device is here.
+
+    Raises:
+        UsageError: it is not, or PyTorch knows none of that name.
+    """
+    if device is None:
+        return
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        why = (str(error).splitlines() or ["unknown"])[0]
+        raise UsageError(
+            f"--device {device}: cannot be used here ({why}); leave it out, or give cpu"
+        ) from None
+
+
 def need_packages() -> None:
     """Check early that the packages are installed; hide their warnings about each other."""
     for name in ("torch", "transformers", "peft", "accelerate"):

@@ -23,7 +23,6 @@ from mene.cli.opening import downloading, judge_named, open_one
 from mene.cli.options import (
     CriterionOption,
     FiguresAsJsonOption,
-    File,
     JudgeOption,
     LabelsOption,
     MapOption,
@@ -33,11 +32,11 @@ from mene.cli.options import (
 )
 from mene.cli.paths import check_input
 from mene.cli.train_shown import train_shown
-from mene.cli.training import need_packages, need_room
+from mene.cli.training import check_device, need_packages, need_room
 from mene.cli.tune_begun import begin, check_start
 from mene.cli.tune_rows import divided
 from mene.cli.tuned_shown import show_tuned, tuned_json, tuned_markdown
-from mene.criterion import load_criterion
+from mene.criterion import Criterion, load_criterion
 from mene.curate.pair import read_pairs
 from mene.curate.raw.sources import Point
 from mene.errors import UsageError
@@ -59,7 +58,9 @@ CARD = "## On rows held out"
 class TuneOptions:
     """Options of ``mene tune``."""
 
-    file: File
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="JSONL, JSON, CSV, TSV or Parquet, with labels.")
+    ]
     criterion: CriterionOption
     scale: ScaleOption = None
     judge: JudgeOption = None
@@ -100,6 +101,7 @@ def tune(options: TuneOptions) -> int:
     Exit code: 0 trained, 1 the same, but rows were left out, 2 could not run, 130 stopped.
     """
     need_packages()
+    check_device(options.device)
     if options.file == STDIN:
         raise UsageError("mene tune reads its rows more than once; save them to a file first")
     check_input(options.file)
@@ -131,7 +133,7 @@ def tune(options: TuneOptions) -> int:
             estimate_tokens(read_pairs(target / "data" / "train.jsonl"), recipe),
         )
         before = _judged(judge, held, target / "before.jsonl", errors)
-        if not _trained(judge, recipe, target, errors, options.device):
+        if not _trained(judge, recipe, target, criterion, errors, options.device):
             raise KeyboardInterrupt
         after = _judged(
             load_preset(str(target / "judge.yaml")), held, target / "after.jsonl", errors
@@ -185,7 +187,12 @@ def _judged(
 
 
 def _trained(
-    judge: Preset, recipe: Recipe, target: Path, errors: Console, device: str | None
+    judge: Preset,
+    recipe: Recipe,
+    target: Path,
+    criterion: Criterion,
+    errors: Console,
+    device: str | None,
 ) -> bool:
     """Train, and write the judge into its folder; return False where the training was stopped."""
     from mene.export.base import read_base
@@ -206,7 +213,7 @@ def _trained(
     if template.strip().casefold() not in template_names():
         shutil.copy(template, target / "template.jinja")
         template = "template.jinja"
-    preset = as_data(tuned_preset(judge, name, form, template)) | {"template": template}
+    preset = as_data(tuned_preset(judge, name, form, template, criterion)) | {"template": template}
     text = yaml.safe_dump(preset, sort_keys=False, allow_unicode=True)
     write_whole(target / "judge.yaml", text)
     return True

@@ -23,14 +23,16 @@ def begin(recipe: Recipe, target: Path) -> None:
     """
     begun = target / BEGUN
     if target.exists() and not begun.is_file() and (not target.is_dir() or any(target.iterdir())):
-        raise UsageError(f"{target}: is there, and not of mene tune; give another folder with -o")
+        raise UsageError(
+            f"{target}: is there, and was not made by mene tune; give another folder with -o"
+        )
     make_folder(target)
     made_of = _made_of(recipe)
     try:
         known = json.loads(begun.read_text("utf-8")) if begun.is_file() else made_of
     except ValueError:
         known = {}
-    if known != made_of:
+    if known != made_of and (target / "run").exists():
         raise UsageError(
             f"{target}: holds a judge that was tuned on other rows or with other options; give another folder with -o, or "
             "delete it to start again"

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from mene.bench.data import named_folder
 from mene.cli.console import Screen, note
+from mene.criterion import load_criterion
 from mene.curate.mix import fits, side_of
 from mene.curate.own import own_points
 from mene.curate.pair import read_pairs
@@ -17,7 +18,8 @@ from mene.curate.raw.sources import Point
 from mene.curate.run import curate
 from mene.errors import UsageError
 from mene.events import Begin, Event, Events
-from mene.recipe import Recipe
+from mene.recipe import Own, Recipe
+from mene.runs.tables import read_rows
 
 LEAST = 40  # rows: fewer can neither teach nor show anything
 LEAST_HELD = 8  # groups of rows
@@ -49,8 +51,15 @@ def divided(recipe: Recipe, data: Path, errors: Console) -> tuple[list[Point], i
     points = [point for point in own_points((table,)) if _is_kept(point, recipe, kept)]
     held = [p for p in points if side_of(p, recipe.data.development, recipe.seed) == "dev"]
     _check_parts(table.rows, points, held)
+    if unlabelled := _unlabelled(table):
+        errors.print(f"{unlabelled:,} rows without a label are not used")
     errors.print(f"{len(points) - len(held):,} rows to train on, {len(held):,} held out")
     return held, counts.broken + counts.too_long + counts.in_bench
+
+
+def _unlabelled(table: Own) -> int:
+    rows = read_rows(table.rows, table.map or None, load_criterion(table.criterion, table.scale))
+    return sum(row.sample is not None and row.sample.label is None for row in rows)
 
 
 def _is_kept(point: Point, recipe: Recipe, kept: set[str]) -> bool:
@@ -69,8 +78,8 @@ def _check_parts(path: str, points: Sequence[Point], held: Sequence[Point]) -> N
     taught = {point.label for point in points if point.group not in groups}
     if len(groups) < LEAST_HELD or len({point.label for point in held}) < 2 or len(taught) < 2:
         raise UsageError(
-            f"{path}: {len(held)} rows of {len(groups)} contexts or texts would be held out, and at least {LEAST_HELD} "
-            "contexts or texts, and two labels in either part, are needed; give more rows, or another --held-out"
+            f"{path}: {len(points)} rows of {len({p.group for p in points})} different contexts or texts, of which {len(groups)} "
+            f"would be held out; {LEAST_HELD} are needed, and two labels in either part. Give more rows, or another --held-out"
         )
 
 

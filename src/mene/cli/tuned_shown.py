@@ -13,8 +13,6 @@ from mene.cli.console import plain
 from mene.export.card import table
 from mene.gate.words import figure_words
 
-SURE = 0.05  # two-sided p below which a difference is called one
-
 
 def tuned_json(found: Tuned) -> dict[str, Any]:
     """Return the data for ``--json``."""
@@ -61,22 +59,28 @@ def show_tuned(criterion: str, judge: str, target: Path, asked: str, found: Tune
     console.print(in_words(found), soft_wrap=True)
     console.print(f"saved    {plain(target)} (judge.yaml, adapter, card)", soft_wrap=True)
     named = shlex.quote(str(target / "judge.yaml"))
-    console.print(f"next     mene judge FILE {plain(asked)} --judge {plain(named)}", soft_wrap=True)
+    if not _is_worse(found):
+        console.print(
+            f"next     mene judge FILE {plain(asked)} --judge {plain(named)}", soft_wrap=True
+        )
 
 
 def in_words(found: Tuned) -> str:
     """Return what the figures say."""
     told = (
-        f"Accuracy changes by {figure_words(found.more, True, signed=True)} (p = {found.p:.2g}): {found.gained} rows are right "
-        f"that were wrong, {found.lost} wrong that were right. "
+        f"Accuracy changes by {figure_words(found.more, True, signed=True)} (p = {found.p:.2g}): {found.gained} labels became "
+        f"right, {found.lost} wrong. "
     )
     surer = found.after.log_loss < found.before.log_loss
-    if found.p < SURE and found.gained > found.lost:
+    if _is_worse(found):
+        return f"{told}The new judge is worse: use the one before."
+    if (found.more.low or 0) > 0:
         less = "" if surer else " Its probabilities got worse: calibrate it with `mene align`."
-        return f"{told}The training helped.{less}"
-    if found.p < SURE:
-        return f"{told}The training did harm: use the judge as it was."
-    better = (
-        "Its probabilities are better, its labels not surely" if surer else "No sure difference"
-    )
-    return f"{told}{better}: label more rows, or use the judge as it was."
+        return f"{told}The new judge is better.{less}"
+    if surer:
+        return f"{told}Its probabilities fit better, but its labels are not surely better: label more rows."
+    return f"{told}No sure difference: label more rows, or use the judge before."
+
+
+def _is_worse(found: Tuned) -> bool:
+    return found.more.high is not None and found.more.high < 0

@@ -79,7 +79,7 @@ mene judge answers.jsonl --criterion {{ criterion }} --judge judge.yaml --mode v
 They may have been used to choose between runs.
 
 {{ development }}
-{% else %}None were judged.
+{% else %}None were judged{{ " in training" if recipe.data.own }}.
 {% endif %}
 ## Benchmarks
 
@@ -140,7 +140,7 @@ def model_card(done: Finished, base: Base, name: str, files: Files, bench: str) 
     }
     lora, train = recipe.adapter, recipe.train
     # A name, and of a path only its end: the card may be published.
-    start = Path(lora.start).name if lora and lora.start else ""
+    start = "/".join(Path(lora.start).parts[-2:]) if lora and lora.start else ""
     licence = base.facts.licence if base.facts.licence and not licences and not start else "other"
     top = {"license": licence, "tags": ["llm-as-a-judge", "evaluation", "mene"]}
     if recipe.base and recipe.base.hub:
@@ -187,7 +187,8 @@ def model_card(done: Finished, base: Base, name: str, files: Files, bench: str) 
         pairs="all" if pairs is None else f"{pairs:,}",
         trained=trained,
         loss=" + ".join(loss) + choice,
-        steps=max((line["step"] for line in done.log), default=0),
+        # The log has a line every few steps, each with their total.
+        steps=max((line.get("steps", line["step"]) for line in done.log), default=0),
         development=_development_table(done),
         bench=bench,
         data=table(head, rows),

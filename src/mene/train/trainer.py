@@ -77,7 +77,7 @@ class JointTrainer(Trainer):
             warmup_steps=round(settings.warmup * steps),
             bf16=settings.dtype == "bfloat16",
             use_cpu=device == "cpu",
-            logging_steps=LOGGED,
+            logging_steps=min(LOGGED, steps),
             save_strategy="steps",
             save_steps=settings.checkpoint,
             save_total_limit=2,

@@ -105,18 +105,24 @@ def _base(judge: Preset, events: Events) -> Weights:
     return weights
 
 
-def tuned_preset(judge: Preset, name: str, adapter: str, template: str) -> Preset:
+def tuned_preset(
+    judge: Preset, name: str, adapter: str, template: str, criterion: Criterion
+) -> Preset:
     """Return the judge with another adapter: asked as before, for labels alone.
 
     Args:
         adapter, template: their files beside the preset's; ``template`` may be a built-in one.
+        criterion: that it was trained for.
     """
+    asked = f'"{criterion.question}"' if criterion.in_words else criterion.name
+    about = f"{judge.name}, trained further on labels of {asked} ({criterion.scale})"
+    licensed = f" {judge.warning}" if judge.license != "Apache-2.0" else ""
     return judge.model_copy(
         update={
             "name": name,
-            "about": f"{judge.name}, trained further by mene tune.",
+            "about": f"{about}.",
             # A warning about the licence stays; one about how good the judge was does not apply.
-            "warning": "" if judge.license == "Apache-2.0" else judge.warning,
+            "warning": f"{name} is {about}; its README.md says what that brought.{licensed}",
             "adapter": adapter,
             "template": template,
             "mode": "verdict",
@@ -126,7 +132,7 @@ def tuned_preset(judge: Preset, name: str, adapter: str, template: str) -> Prese
             "temperature": 0.0,
             "calibrations": (),
             "abstain": False,
-            "measured": (),
+            "measured": (criterion.name,),
         }
     )
 

@@ -40,9 +40,10 @@ def golds_of(
     if strange:
         wrong.insert(0, _off_scale(strange, criterion))
     if len(found) >= LEAST_ROWS and len(set(found.values())) == 1:
+        others = f" ({_off_scale(strange, criterion)})" if strange else ""
         raise UsageError(
-            f'{path}: all {len(found)} labels are "{next(iter(found.values()))}", but a calibration '
-            "needs at least two different ones; add rows with other labels"
+            f'{path}: all {len(found)} labels are "{next(iter(found.values()))}", but at least two different ones are '
+            f"needed; add rows with other labels{others}"
         )
     return found, wrong
 
@@ -53,6 +54,15 @@ def _off_scale(strange: dict[str, list[Row]], criterion: Criterion) -> str:
     each = [f'"{brief(label)}" ({rows[0].where})' for label, rows in strange.items()]
     more = f" and {len(each) - SHOWN} others" if len(each) > SHOWN else ""
     count = sum(map(len, strange.values()))
+    if (
+        scale.kind == "pairwise"
+        and "tie" not in scale.labels
+        and {s.casefold() for s in strange} == {"tie"}
+    ):
+        return (
+            f"{count} row{'s' * (count != 1)} left out: {', '.join(each)}: the scale {scale} of {criterion.name} has no tie; "
+            "give --scale a/b/tie"
+        )
     return (
         f"{count} row{'s' * (count != 1)} left out: {', '.join(each[:SHOWN])}{more} "
         f"{'is' if len(each) == 1 else 'are'} not on the "
