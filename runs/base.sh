@@ -22,4 +22,4 @@ mene bench --suite eval_bias_bench,hhh_alignment,lfqa --judge base --mode verdic
 mene bench --suite rewardbench,aggrefact_parts --judge base --mode verdict --limit 100
 mene bench --suite financebench,craft_md --judge base --mode verdict --limit 60
 mene bench --suite mt_bench,auto_j --judge base --mode verdict --limit 40
-step "$PYTHON" "$HERE/benchmarks/cases" --judge base --work cases-base
+step "$PYTHON" "$HERE/benchmarks/cases/__main__.py" --judge base --work cases-base
