@@ -156,7 +156,8 @@ def tune(options: TuneOptions) -> int:
         }
         show_json({**figures, **tuned_json(found)})
     else:
-        show_tuned(criterion.name, judge.name, target, _asked_again(options), found)
+        asked = f'"{criterion.question}"' if criterion.in_words else criterion.name
+        show_tuned(asked, judge.name, target, _asked_again(options), found)
     return int(bool(left_out or lost))
 
 

@@ -52,7 +52,7 @@ def show_tuned(criterion: str, judge: str, target: Path, asked: str, found: Tune
     console = console_of()
     count = found.before.agreement.n
     console.print(
-        table_of(f"{judge} on {criterion}: {count} rows held out", (found.before, found.after))
+        table_of(f"{judge} on {count} rows held out: {criterion}", (found.before, found.after))
     )
     for base in found.before.agreement.baselines:
         console.print(f"{base.name}: accuracy {100 * base.accuracy:.1f} %")
