@@ -436,3 +436,13 @@ def test_options_of_a_plan_are_refused_without_it(here, tmp_path, monkeypatch, w
     done = here("train", "nano", *words)
     assert done.returncode == 2
     assert f"{words[0]} has no effect here; use it with --plan" in done.stderr
+
+
+def test_own_rows_are_counted_before_they_are_planned(tmp_path) -> None:
+    """It ended in a division by zero."""
+    path = tmp_path / "own.yaml"
+    path.write_text("data:\n  own:\n    - {rows: rows.jsonl, criterion: tone}\n")
+    recipe = load_recipe(str(path))
+    with pytest.raises(UsageError, match="run `mene curate` first"):
+        assume_tokens(recipe)
+    assert assume_tokens(recipe, pairs=100).pairs == 100

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mene.curate.pair import Pair
 from mene.curate.raw.sources import Task, find_source, find_view
+from mene.errors import UsageError
 from mene.recipe import Data, Recipe
 from mene.scale import Scale
 
@@ -16,9 +17,8 @@ if TYPE_CHECKING:
     from mene.train.examples import Pack
 
 SAMPLED = 10_000  # pairs sampled for an estimate
-MADE_PAIRS = (
-    1 / 3
-)  # share of two responses among a generator's points; most have one pair per two single responses
+# Share of two responses among a generator's points; most have one pair per two single responses.
+MADE_PAIRS = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,15 @@ def assume_tokens(
         prompt: mean tokens of a prompt, of which 100 are a shared rubric; default: as in the built-in sets, 150 plus an
             eighth of ``data.longest``, at most 400.
         completion: mean tokens of a completion; 1 without critiques.
+
+    Raises:
+        UsageError: the recipe has tables of the user's own rows, whose number only ``mene curate`` finds out.
     """
     data, most, rubric = recipe.data, recipe.train.pack_tokens, 100
+    if data.own and not pairs:
+        raise UsageError(
+            "data.own: the number of your rows is not known before they are read; run `mene curate` first, then plan"
+        )
     pairs = pairs or round(_questions(data) * (1 - data.development))
     pairs = min(pairs, recipe.train.pairs or pairs)
     prompt = max(rubric + 1, prompt or 150 + min(250, data.longest // 8))
