@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -74,6 +75,12 @@ class Own(BaseModel):
     def name(self) -> str:
         """The file's name, under which its rows are counted."""
         return Path(self.rows).name
+
+    @property
+    def asked(self) -> str:
+        """The criterion as it is written after ``-c`` on a command line, with its scale."""
+        scale = f" --scale {shlex.quote(self.scale)}" if self.scale else ""
+        return f"{shlex.quote(self.criterion)}{scale}"
 
 
 class Data(BaseModel):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,10 +41,10 @@ from mene.curate.raw.sources import Point
 from mene.errors import UsageError
 from mene.files import write_whole
 from mene.judge.preset import Preset, load_preset
+from mene.library.load import TEMPLATES, built_in
 from mene.recipe import Own, Recipe
 from mene.runs.source import STDIN
 from mene.runs.tables import Row
-from mene.template import template_names
 from mene.train.plan.tokens import estimate_tokens
 from mene.train.tuning import check_tunable, dtype_on, tuned_preset, tuning
 from mene.verdict import Verdict
@@ -108,11 +107,12 @@ def tune(options: TuneOptions) -> int:
     criterion = load_criterion(options.criterion, options.scale)
     judge = load_preset(judge_named(options.judge))
     check_tunable(judge)
+    table = _table(options)
     target = options.output or Path(f"{slug(judge.name)}-{slug(criterion.name)}")
     with downloading() as events:
         recipe = tuning(
             judge,
-            _table(options),
+            table,
             criterion,
             epochs=options.epochs,
             held_out=options.held_out,
@@ -157,7 +157,7 @@ def tune(options: TuneOptions) -> int:
         show_json({**figures, **tuned_json(found)})
     else:
         asked = f'"{criterion.question}"' if criterion.in_words else criterion.name
-        show_tuned(asked, judge.name, target, _asked_again(options), found)
+        show_tuned(asked, judge.name, target, f"-c {table.asked}", found)
     return int(bool(left_out or lost))
 
 
@@ -169,12 +169,6 @@ def _table(options: TuneOptions) -> Own:
         labels=options.labels,
         map=columns_of(options.map_),
     )
-
-
-def _asked_again(options: TuneOptions) -> str:
-    """Return what asks this criterion on a command line."""
-    scale = f" --scale {shlex.quote(options.scale)}" if options.scale else ""
-    return f"-c {shlex.quote(options.criterion)}{scale}"
 
 
 def _judged(
@@ -211,7 +205,7 @@ def _trained(
     gc.collect()  # the trainer and the model refer to each other
     export(run, target, forms=[form], name=name, data=data, events=lambda event: None)
     template = judge.template
-    if template.strip().casefold() not in template_names():
+    if not built_in(TEMPLATES, template):
         shutil.copy(template, target / "template.jinja")
         template = "template.jinja"
     preset = as_data(tuned_preset(judge, name, form, template, criterion)) | {"template": template}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 
 import jinja2
@@ -13,7 +12,6 @@ from mene.curate.raw.sources import all_sources
 from mene.export.base import Base
 from mene.export.finished import Finished, development
 from mene.export.forms import Files, whole_gguf
-from mene.recipe import Recipe
 from mene.stats.intervals import share_ends
 
 
@@ -192,19 +190,11 @@ def model_card(done: Finished, base: Base, name: str, files: Files, bench: str) 
         development=_development_table(done),
         bench=bench,
         data=table(head, rows),
-        criterion=_asked(recipe),
+        # Any judge knows faithfulness.
+        criterion=next((table.asked for table in recipe.data.own), "faithfulness"),
         start=start,
         made={way: kinds for way, kinds in made.items() if kinds},
     )
-
-
-def _asked(recipe: Recipe) -> str:
-    """Return the criterion of the user's own rows, as on a command line, else one that any judge knows."""
-    if not recipe.data.own:
-        return "faithfulness"
-    table = recipe.data.own[0]
-    scale = f" --scale {shlex.quote(table.scale)}" if table.scale else ""
-    return f"{shlex.quote(table.criterion)}{scale}"
 
 
 def _development_table(done: Finished) -> str:

@@ -151,10 +151,10 @@ class Asker:
     def _render(self, sample: Sample, criterion: Criterion, tokens: int) -> Request:
         preset = self.preset
         request = request_of(self.template, criterion, sample, self.engine, tokens=tokens)
-        if preset.system is not None:
-            request.messages = (Message("system", preset.system), *request.messages)
+        system = () if preset.system is None else (Message("system", preset.system),)
         return replace(
             request,
+            messages=(*system, *request.messages),
             temperature=preset.temperature if tokens else 0.0,
             seed=preset.seed,
             thought_tokens=0 if tokens else preset.thought_tokens,

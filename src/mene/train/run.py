@@ -87,22 +87,7 @@ def _run(
     store: str | None,
 ) -> Path | None:
     loaded = open_model(recipe, device)
-    pairs = sample(read_pairs(data / "train.jsonl"), recipe.train.pairs, recipe.seed)
-    held = read_pairs(data / "dev.jsonl") if recipe.train.evaluate else []
-    held = [pair for pair in held if pair.mode == "verdict"]
-    held = sample(held, recipe.train.development, recipe.seed)
-    if not pairs:
-        raise UsageError(f"{data / 'train.jsonl'}: no pairs; run `mene curate` again")
-    step = begin_work(events, "reading", len(pairs) + len(held))
-    examples = _examples(pairs, loaded, step, rejected=recipe.train.beta > 0)
-    judged = _examples(held, loaded, step, all_labels=True)
-    if longer := len(pairs) + len(held) - len(examples) - len(judged):
-        told = f"{longer:,} pairs are longer than the {loaded.context:,} tokens that the model can read"
-        if not examples:
-            raise UsageError(
-                f"{data / 'train.jsonl'}: {told}, and none is left; lower data.longest"
-            )
-        events(Warn(f"{told}; they are left out"))
+    examples, judged = _read(recipe, data, loaded, events)
     development = packed(judged, recipe.train.pack_tokens, 0)
     count = None if steps is None else steps // recipe.train.epochs * recipe.train.packs
     packs = packed(examples, recipe.train.pack_tokens, recipe.seed, count)
@@ -147,6 +132,33 @@ def _run(
     if recipe.adapter is None:
         loaded.tokenizer.save_pretrained(target)
     return target
+
+
+def _read(
+    recipe: Recipe, data: Path, loaded: Loaded, events: Events
+) -> tuple[list[Example], list[Example]]:
+    """Return the pairs to train on, and the development rows, as tokens.
+
+    Raises:
+        UsageError: there is no pair to train on.
+    """
+    pairs = sample(read_pairs(data / "train.jsonl"), recipe.train.pairs, recipe.seed)
+    held = read_pairs(data / "dev.jsonl") if recipe.train.evaluate else []
+    held = [pair for pair in held if pair.mode == "verdict"]
+    held = sample(held, recipe.train.development, recipe.seed)
+    if not pairs:
+        raise UsageError(f"{data / 'train.jsonl'}: no pairs; run `mene curate` again")
+    step = begin_work(events, "reading", len(pairs) + len(held))
+    examples = _examples(pairs, loaded, step, rejected=recipe.train.beta > 0)
+    judged = _examples(held, loaded, step, all_labels=True)
+    if longer := len(pairs) + len(held) - len(examples) - len(judged):
+        told = f"{longer:,} pairs are longer than the {loaded.context:,} tokens that the model can read"
+        if not examples:
+            raise UsageError(
+                f"{data / 'train.jsonl'}: {told}, and none is left; lower data.longest"
+            )
+        events(Warn(f"{told}; they are left out"))
+    return examples, judged
 
 
 def _examples(

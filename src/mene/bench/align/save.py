@@ -12,7 +12,7 @@ from mene.bench.align.align import Alignment
 from mene.files import write_whole
 from mene.judge.calibration import Calibration
 from mene.judge.preset import Preset, portable
-from mene.template import template_names
+from mene.library.load import TEMPLATES, built_in
 
 OWN = "# Written by `mene align`"  # first words of a file that may be overwritten
 
@@ -47,6 +47,5 @@ def save(
 def as_data(preset: Preset) -> dict[str, Any]:
     """Return a preset as the data of its file. A template of its own has its full path; other paths are as they are."""
     data = preset.model_dump(mode="json", exclude_defaults=True)
-    name = preset.template.strip().casefold()  # of the library, as `find` reads it
-    template = name if name in template_names() else str(Path(preset.template).resolve())
+    template = built_in(TEMPLATES, preset.template) or str(Path(preset.template).resolve())
     return data | {"mode": preset.mode, "compare": preset.compare, "template": template}
