@@ -10,7 +10,7 @@ b   a plain client loop, 8 connections, against llama.cpp's own server
 c   mene, critique mode, 128 tokens
 d   mene, verdict mode
 
-``c`` and ``d`` compute in float32, and once more in int8 where this processor has the instructions for it.
+``c`` and ``d`` compute in float32, and once more in int8 and in bfloat16 where this processor has the instructions for it.
 
 ``a`` takes minutes, so it runs on every n-th of the rows (``--slow-rows``). Seconds a row are means;
 ratios are of this run and this machine.
@@ -41,7 +41,7 @@ from mene import Judge, Sample
 from mene.criterion import load_criterion
 from mene.engines.cores import physical_cores
 from mene.engines.llamacpp.engine import LlamaCppEngine
-from mene.engines.openvino.dtype import has_vnni
+from mene.engines.openvino.dtype import Dtype, has_amx, has_vnni
 from mene.judge.open import fetch
 from mene.judge.preset import load_preset
 from mene.template import load_template
@@ -126,7 +126,7 @@ def client_loop(gguf: Path, rows: list[Sample], critique: bool) -> float:
     return (time.perf_counter() - start) / len(rows)
 
 
-def mene(rows: list[Sample], mode: str, dtype: str = "float32") -> tuple[float, int, int, int]:
+def mene(rows: list[Sample], mode: str, dtype: Dtype = "float32") -> tuple[float, int, int, int]:
     """(c), (d): seconds a row, tokens computed, reused and written."""
     os.environ["MENE_DTYPE"] = dtype
     with Judge("nano-base", CRITERION, mode=mode, critique_tokens=128) as judge:  # type: ignore[arg-type]
@@ -200,7 +200,13 @@ def main() -> None:
     d, read, reused, _ = mene(rows, "verdict")
     rate = read / (d * len(rows))
     c, c_read, c_reused, written = mene(rows, "critique")
-    rounded = [mene(rows, mode, "int8")[0] for mode in ("verdict", "critique") if has_vnni()]
+    formats: list[Dtype] = [
+        *(["int8"] if has_vnni() else []),
+        *(["bfloat16"] if has_amx() else []),
+    ]
+    rounded = {
+        name: (mene(rows, "verdict", name)[0], mene(rows, "critique", name)[0]) for name in formats
+    }
     os.environ["MENE_DTYPE"] = "float32"
     times = {
         "b  client loop, Q4_1 as downloaded, critique": client_loop(q4, rows, True),
@@ -231,12 +237,17 @@ def main() -> None:
         )
     table.add_row("c  mene critique, 128 tokens", f"{c:.3f}", "", "1")
     table.add_row("d  mene verdict", f"{d:.3f}", "1", "")
-    if rounded:
-        verdict, critique = rounded
-        table.add_row("c  mene critique, int8", f"{critique:.3f}", "", f"{critique / c:.2f}")
-        table.add_row("d  mene verdict, int8", f"{verdict:.3f}", f"{verdict / d:.2f}", "")
+    for name, (verdict, critique) in rounded.items():
+        table.add_row(f"c  mene critique, {name}", f"{critique:.3f}", "", f"{critique / c:.2f}")
+        table.add_row(f"d  mene verdict, {name}", f"{verdict:.3f}", f"{verdict / d:.2f}", "")
     console = Console(width=110)
     console.print(table)
+    for name, (verdict, critique) in rounded.items():
+        console.print(
+            f"{name}: verdict {a[512] / verdict:.0f} times as fast as the quick start of 512 tokens, "
+            f"{times['b  client loop, Q8_0, verdict'] / verdict:.2f} times as fast as the client loop, "
+            f"critique {times['b  client loop, Q8_0, critique'] / critique:.2f} times"
+        )
     parameters = 106_203_072  # of the 30 layers; the output matrix is only read for the last token
     console.print(
         f"d computed {read:,} tokens and reused {reused:,}; c computed {c_read:,}, reused {c_reused:,}, wrote {written:,}"

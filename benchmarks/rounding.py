@@ -1,9 +1,10 @@
-"""What int8 costs: the same rows in float32 and in int8, together and each alone, on OpenVINO.
+"""What rounding costs: the same rows in float32, int8 and bfloat16, together and each alone, on OpenVINO.
 
     python benchmarks/rounding.py --data DATA [--judge base] [--rows 20] [--alone 5]
 
 DATA holds ``aggrefact_parts.jsonl.gz``, ``felm.jsonl.gz`` and ``rewardbench.jsonl.gz``; rows are taken from all over each file
-(``agree.py``). Needs a processor with AVX512-VNNI. "Moved" is by how much the probability of a label differs from float32, mean
+(``agree.py``). Compares the formats that the processor has instructions for
+(AVX512-VNNI, AMX). "Moved" is by how much the probability of a label differs from float32, mean
 and most; "alone" by how much at most it differs if the row is judged by itself, in the same format.
 """
 
@@ -19,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mene import Judge, Sample, Verdict
-from mene.engines.openvino.dtype import has_vnni
+from mene.engines.openvino.dtype import has_amx, has_vnni
 
 
 def differences(some: list[Verdict], others: list[Verdict]) -> list[float]:
@@ -56,27 +57,39 @@ def main() -> None:
     parser.add_argument("--alone", type=int, default=5, help="rows judged alone too")
     parser.add_argument("--most", type=int, default=2500, help="longest row, in characters")
     options = parser.parse_args()
-    if not has_vnni():
-        raise SystemExit("this processor has no AVX512-VNNI: int8 would be float32")
+    formats = [name for name, has in (("int8", has_vnni), ("bfloat16", has_amx)) if has()]
+    if not formats:
+        raise SystemExit("this processor has neither AVX512-VNNI nor AMX: all would be float32")
     os.environ["MENE_ENGINE"] = "openvino"
     table = Table(title=f"{options.judge}, {options.rows} rows of each kind")
-    for name in ("rows", "float32, s", "int8, s", "moved", "same label", "alone, float32", "int8"):
+    for name in (
+        "rows",
+        "format",
+        "seconds",
+        "float32, s",
+        "moved",
+        "same label",
+        "alone",
+        "float32",
+    ):
         table.add_column(name)
     for task, (_, criterion, _) in TASKS.items():
         rows = rows_of(options.data, task, options.rows, options.most)
         exact, before, apart = judged("float32", options.judge, criterion, rows, options.alone)
-        fast, after, rounded = judged("int8", options.judge, criterion, rows, options.alone)
-        moved = differences(before, after)
-        same = sum(a.label == b.label for a, b in zip(before, after, strict=True))
-        table.add_row(
-            task,
-            f"{exact:.1f}",
-            f"{fast:.1f}",
-            f"{sum(moved) / len(moved):.4f}, {max(moved):.4f}",
-            f"{same} of {len(rows)}",
-            f"{apart:.6f}",
-            f"{rounded:.4f}",
-        )
+        for name in formats:
+            fast, after, rounded = judged(name, options.judge, criterion, rows, options.alone)
+            moved = differences(before, after)
+            same = sum(a.label == b.label for a, b in zip(before, after, strict=True))
+            table.add_row(
+                task,
+                name,
+                f"{fast:.1f}",
+                f"{exact:.1f}",
+                f"{sum(moved) / len(moved):.4f}, {max(moved):.4f}",
+                f"{same} of {len(rows)}",
+                f"{rounded:.4f}",
+                f"{apart:.6f}",
+            )
     Console(width=110).print(table)
 
 

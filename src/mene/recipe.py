@@ -41,7 +41,7 @@ Perturb = Literal[
     "tone",
 ]
 Make = Literal[
-    "answered", "arithmetic", "asked", "code", "facts", "javascript", "quoted", "safety", "tools", "written",
+    "answered", "arithmetic", "asked", "code", "facts", "javascript", "quoted", "safety", "tempting", "tools", "written",
 ]  # fmt: skip
 
 

@@ -83,6 +83,15 @@ def test_either_response_of_a_pair_may_be_named() -> None:
     assert span_of("Response A does what was asked.", pair) is None
 
 
+def test_without_a_response_the_context_is_judged() -> None:
+    sample = Sample(instruction="When does it open?", context="The hall opens at nine.")
+    asked = Criterion(question="Is it enough?", scale=Scale.binary(), needs=("context",))
+    about = Point(sample, asked, gold="Yes", group="g", id="s/3", source="s")
+    assert span_of('It says "opens at nine".', about) == "opens at nine"
+    answered = replace(about, sample=sample.model_copy(update={"response": "At ten."}))
+    assert span_of('It says "opens at nine".', answered) is None
+
+
 def test_the_report_counts_both_reasons_and_a_recipe_can_require_one() -> None:
     pairs = [
         Argued(point(), 'It says "from 1173", as it was.', "No", "Nothing in it is right at all."),

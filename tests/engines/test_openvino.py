@@ -17,7 +17,7 @@ from tiny import tiny_gguf
 
 from mene.engines.base import Completion, Request
 from mene.engines.labels import label_paths, label_probabilities
-from mene.engines.openvino.dtype import has_vnni
+from mene.engines.openvino.dtype import Dtype, has_vnni
 from mene.engines.openvino.weights import _READERS, for_rounding, pack
 from mene.export.gguf import read_facts, write_lora
 from mene.message import Message
@@ -180,10 +180,20 @@ def test_the_graph_for_rounding_is_the_same_model(
 
 @pytest.mark.skipif(not has_vnni(), reason="no 8-bit products here")
 def test_int8_is_near(small_model: Path, tmp_path: Path) -> None:
+    _is_near(small_model, tmp_path, "Q4_1", "int8")
+
+
+@pytest.mark.parametrize("form", ["Q4_1", "Q8_0", "F16", "BF16"])
+def test_bfloat16_is_near(small_model: Path, tmp_path: Path, form: str) -> None:
+    """Also without AMX, where OpenVINO computes such a graph in float32."""
+    _is_near(small_model, tmp_path, form, "bfloat16")
+
+
+def _is_near(small_model: Path, tmp_path: Path, form: str, dtype: Dtype) -> None:
     path = tmp_path / "tiny.gguf"
-    model = tiny_gguf(path, "Qwen2", small_model, "Q4_1")
-    engine = OpenVINOEngine(path, dtype="int8")
-    assert engine.identity.startswith("openvino:int8:")
+    model = tiny_gguf(path, "Qwen2", small_model, form)
+    engine = OpenVINOEngine(path, dtype=dtype)
+    assert engine.identity.startswith(f"openvino:{dtype}:")
     asked = requests()
     found = by_index(engine.run(asked))
     for request, done in zip(asked, found, strict=True):

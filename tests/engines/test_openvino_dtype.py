@@ -8,7 +8,7 @@ import pytest
 from tiny import mini_gguf
 
 from mene.engines.openvino import dtype as formats
-from mene.engines.openvino.dtype import dtype_of, has_vnni
+from mene.engines.openvino.dtype import dtype_in, dtype_of, has_amx, has_vnni
 from mene.errors import UsageError
 from mene.events import Event, Warn
 from mene.judge.open import open_engine
@@ -23,16 +23,24 @@ def free(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MENE_DTYPE", raising=False)
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     monkeypatch.setattr(formats, "processor_has", lambda feature: True)
+    monkeypatch.setattr(formats, "processor_says", lambda flag: False)
 
 
 @pytest.mark.parametrize(
-    ("has", "large", "dtype"),
-    [(True, True, "int8"), (True, False, "float32"), (False, True, "float32")],
+    ("has", "amx", "large", "dtype"),
+    [
+        (True, False, True, "int8"),
+        (True, True, True, "bfloat16"),
+        (True, True, False, "float32"),
+        (True, False, False, "float32"),
+        (False, False, True, "float32"),
+    ],
 )
 def test_large_models_round_where_that_is_fast(
-    has: bool, large: bool, dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    has: bool, amx: bool, large: bool, dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(formats, "processor_has", lambda feature: has)
+    monkeypatch.setattr(formats, "processor_says", lambda flag: amx)
     monkeypatch.setattr(formats, "LARGE", 10)
     path = tmp_path / "model.gguf"
     path.write_bytes(b"x" * (11 if large else 10))
@@ -41,13 +49,23 @@ def test_large_models_round_where_that_is_fast(
     assert dtype_of(None, tmp_path, pytest.fail) == "float32"
 
 
+def test_bfloat16_wants_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "processor_says", lambda flag: True)
+    monkeypatch.setattr(formats, "LARGE", 10)
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"x" * 11)
+    for memory, dtype in ((88, "bfloat16"), (87, "int8"), (None, "bfloat16")):
+        monkeypatch.setattr(formats, "memory_size", lambda memory=memory: memory)
+        assert dtype_of(None, path, pytest.fail) == dtype
+
+
 def test_the_environment_goes_before_the_preset(monkeypatch: pytest.MonkeyPatch) -> None:
     assert dtype_of("int8", NO_FILE, pytest.fail) == "int8"
     monkeypatch.setenv("MENE_DTYPE", "float32")
     assert dtype_of("int8", NO_FILE, pytest.fail) == "float32"
 
 
-@pytest.mark.parametrize(("asked", "forced"), [("bfloat16", None), (None, "fp8")])
+@pytest.mark.parametrize(("asked", "forced"), [("float16", None), (None, "fp8")])
 def test_a_format_that_it_does_not_have(
     asked: str | None, forced: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,7 +79,11 @@ def test_a_processor_without_it_computes_in_float32(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(formats, "processor_has", lambda feature: False)
     said: list[str] = []
     assert dtype_of("int8", NO_FILE, said.append) == "float32"
-    assert said == ["this processor has no AVX512-VNNI: computing in float32 instead of int8"]
+    assert dtype_of("bfloat16", NO_FILE, said.append) == "float32"
+    assert said == [
+        "this processor has no AVX512-VNNI: computing in float32 instead of int8",
+        "this processor has no AMX: computing in float32 instead of bfloat16",
+    ]
 
 
 def test_what_is_hidden_from_the_library_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +92,29 @@ def test_what_is_hidden_from_the_library_is_not_there(monkeypatch: pytest.Monkey
     assert has_vnni()
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "avx2")
     assert not has_vnni()
+
+
+@pytest.mark.parametrize(
+    ("identity", "dtype"),
+    [
+        ("openvino:int8:m.gguf@1", "int8"),
+        ("openvino:bfloat16:m.gguf@1", "bfloat16"),
+        ("openvino:m.gguf@1", "float32"),
+        ("llamacpp:m.gguf@1", "float32"),
+    ],
+)
+def test_an_identity_says_the_format(identity: str, dtype: str) -> None:
+    assert dtype_in(identity) == dtype
+
+
+def test_amx_may_be_hidden_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not has_amx()
+    monkeypatch.setattr(formats, "processor_says", lambda flag: flag == "amx_bf16")
+    assert has_amx()
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "avx512_core_bf16")
+    assert not has_amx()
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_AMX")
+    assert has_amx()
 
 
 def test_llamacpp_has_no_choice_and_says_so(

@@ -157,8 +157,8 @@ def test_one_calibration_needs_no_list_and_the_former_key_is_named() -> None:
 @pytest.mark.parametrize(
     ("engine", "dtype", "advice"),
     [
-        ("embedded", "bfloat16", "one of float32, int8"),
-        ("openvino", "float16", "one of float32, int8"),
+        ("embedded", "float16", "one of float32, int8, bfloat16"),
+        ("openvino", "float16", "one of float32, int8, bfloat16"),
         ("vllm", "int8", "one of float32, bfloat16, float16"),
         ("transformers", "int8", "one of float32, bfloat16, float16"),
         ("llamacpp", "float32", "leave out dtype"),
@@ -171,7 +171,9 @@ def test_an_engine_computes_in_its_own_formats(engine: str, dtype: str, advice: 
         parse_preset(text, "mine.yaml", "mine")
 
 
-@pytest.mark.parametrize(("engine", "dtype"), [("embedded", "int8"), ("vllm", "bfloat16")])
+@pytest.mark.parametrize(
+    ("engine", "dtype"), [("embedded", "int8"), ("openvino", "bfloat16"), ("vllm", "bfloat16")]
+)
 def test_formats_that_an_engine_has(engine: str, dtype: str) -> None:
     text = f"engine: {engine}\nweights: {{path: x.gguf}}\ndtype: {dtype}\n"
     assert parse_preset(text, "mine.yaml", "mine").dtype == dtype

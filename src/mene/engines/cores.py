@@ -31,6 +31,16 @@ def processor_has(feature: str) -> bool:
     return bool(features.get(feature))
 
 
+def processor_says(flag: str) -> bool:
+    """Return whether Linux names a flag of this processor (``amx_bf16``), for extensions that NumPy does not know. False on
+    other systems."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return False
+    return any(line.startswith("flags") and flag in line.split() for line in lines)
+
+
 def memory_size() -> int | None:
     """Return the bytes of memory of the machine, or of this process's container; None where unknown."""
     try:

@@ -55,9 +55,9 @@ class Preset(BaseModel):
         weights: the model: a GGUF file, or for openvino and transformers also a folder.
         adapter: a LoRA adapter: a GGUF file for llamacpp and openvino, a PEFT folder for openvino, transformers and vllm, or
             a hub id for the last two.
-        dtype: number format of the computation; None = the engine's choice. openvino: float32, or int8, which is faster on
-            some processors and rounds (``engines/openvino/dtype.py``); transformers and vllm: all but int8; llama.cpp has none
-            to choose from.
+        dtype: number format of the computation; None = the engine's choice. openvino: float32, or int8 or bfloat16, which are
+            faster on some processors and round (``engines/openvino/dtype.py``); transformers and vllm: all but int8; llama.cpp
+            has none to choose from.
         template: name or file of the template.
         system: text of a system turn before the prompt; None = the default of the model's chat template, if any.
         mode: the mode that the judge was made for; the default.

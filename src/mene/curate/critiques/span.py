@@ -24,11 +24,14 @@ _NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
 
 
 def span_of(critique: str, point: Point) -> str | None:
-    """Return the first thing in the response (in a pair, in either one) that a critique refers to; None without one."""
+    """Return the first thing in what is judged that a critique refers to; None without one.
+
+    Judged is the response, either one of a pair, or the context where there is no response (context-relevance).
+    """
     sample = point.sample
-    texts = (sample.response, sample.response_a, sample.response_b)
-    response = "\n".join(text for text in texts if text)
-    return _span(critique, response, sample.instruction or "", point.criterion.scale.labels)
+    responses = [t for t in (sample.response, sample.response_a, sample.response_b) if t]
+    judged = "\n".join(responses or [sample.context or ""])
+    return _span(critique, judged, sample.instruction or "", point.criterion.scale.labels)
 
 
 def _span(critique: str, response: str, instruction: str, labels: Collection[str]) -> str | None:

@@ -15,6 +15,7 @@ from mene.curate.make import (
     javascript,
     quoted,
     safety,
+    tempting,
     tools,
     written,
 )
@@ -54,6 +55,7 @@ MAKERS: dict[str, Maker] = {
     "javascript": Maker(_alone(javascript.points), javascript.TASKS, javascript.WHY),
     "quoted": Maker(quoted.points, quoted.TASKS, quoted.WHY, reads=(quoted.RAW,)),
     "safety": Maker(safety.points, safety.TASKS, safety.WHY, reads=safety.RAW),
+    "tempting": Maker(_alone(tempting.points), tempting.TASKS, tempting.WHY),
     "tools": Maker(_alone(tools.points), tools.TASKS, tools.WHY),
     "written": Maker(_alone(written.points), written.TASKS, written.WHY),
 }

@@ -1,9 +1,10 @@
-"""The number format that OpenVINO computes in: float32, or int8, which is faster on some processors and rounds.
+"""The number format that OpenVINO computes in: float32, or one that is faster on some processors and rounds.
 
 In ``float32``, probabilities are those of the weights, whatever is read beside a row. ``int8`` rounds what goes into each
 product with packed weights to 8 bits, with a scale per 32 numbers; llama.cpp does so too (with K-quants, one per 256).
-Rounding makes differences of the seventh digit (from other rows in a batch, say) grow to the second digit. What it costs and
-saves: docs/engines.md; why there is no bfloat16: docs/research/engines.md.
+``bfloat16`` rounds weights and what goes into each product with them to 8 significant bits, and adds up in float32; it is for
+processors with AMX, a matrix unit. Everything between the products is float32 in all of them. Rounding makes differences of the
+seventh digit (from other rows in a batch, say) grow to the second digit. What each costs and saves: docs/engines.md.
 """
 
 from __future__ import annotations
@@ -13,26 +14,47 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from mene.engines.cores import processor_has
+from mene.engines.cores import memory_size, processor_has, processor_says
 from mene.errors import UsageError
 
-Dtype = Literal["float32", "int8"]
+Dtype = Literal["float32", "int8", "bfloat16"]
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
-# Size of a model file, in bytes, above which int8 is the default: such a model needs the speed, and rounding moves it less.
+# Size of a model file, in bytes, above which a format that rounds is the default: such a model needs the speed, and rounding
+# moves it less.
 LARGE = 500_000_000
+# Memory, in sizes of the model file, that bfloat16 must have to be the default: it takes 3.4 for a file of 4 bits, and as much
+# again for pages that the system may take back.
+ROOM = 8
 # Values of ONEDNN_MAX_CPU_ISA that hide what int8 needs; OpenVINO would look for it all the same, and fail.
 _WITHOUT = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE")
+# Those that hide AMX besides.
+_WITHOUT_AMX = (
+    *_WITHOUT,
+    "AVX512_CORE_VNNI",
+    "AVX512_CORE_BF16",
+    "AVX10_1_512",
+    "AVX512_CORE_FP16",
+)
 
 
 def has_vnni() -> bool:
     """Return whether this processor has the 8-bit products of AVX-512 (VNNI), and they are not hidden from oneDNN."""
-    hidden = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in _WITHOUT
-    return processor_has("AVX512VNNI") and not hidden
+    return processor_has("AVX512VNNI") and _largest_isa() not in _WITHOUT
+
+
+def has_amx() -> bool:
+    """Return whether this processor has a matrix unit for bfloat16 (AMX), and it is not hidden from oneDNN."""
+    return processor_says("amx_bf16") and _largest_isa() not in _WITHOUT_AMX
+
+
+def _largest_isa() -> str:
+    return os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
 
 
 def dtype_in(identity: str) -> Dtype:
     """Return the number format in an identity of this engine (``files.facts_of``)."""
-    return "int8" if identity.startswith("openvino:int8:") else "float32"
+    kind = identity.removeprefix("openvino:").partition(":")[0]
+    return cast("Dtype", kind) if kind in DTYPES else "float32"
 
 
 def asked_dtype(asked: str | None) -> str | None:
@@ -44,8 +66,8 @@ def dtype_of(asked: str | None, path: Path, warn: Callable[[str], None]) -> Dtyp
     """Return the number format to compute in.
 
     Args:
-        asked: by the preset; see ``asked_dtype``; None = int8 for large files where the processor has the
-            instructions, else float32.
+        asked: by the preset; see ``asked_dtype``; None = for large files, the fastest that the processor has
+            instructions for; else float32.
         path: the model.
         warn: called with one line where this processor cannot compute in the format that is asked for.
 
@@ -54,8 +76,13 @@ def dtype_of(asked: str | None, path: Path, warn: Callable[[str], None]) -> Dtyp
     """
     wanted = asked_dtype(asked)
     if not wanted:
-        large = path.is_file() and path.stat().st_size > LARGE
-        return "int8" if large and has_vnni() else "float32"
+        size = path.stat().st_size if path.is_file() else 0
+        if size <= LARGE:
+            return "float32"
+        memory = memory_size()
+        if has_amx() and (memory is None or memory >= ROOM * size):
+            return "bfloat16"
+        return "int8" if has_vnni() else "float32"
     if wanted not in DTYPES:
         where = "MENE_DTYPE" if os.environ.get("MENE_DTYPE") else "dtype"
         raise UsageError(
@@ -63,5 +90,8 @@ def dtype_of(asked: str | None, path: Path, warn: Callable[[str], None]) -> Dtyp
         )
     if wanted == "int8" and not has_vnni():
         warn("this processor has no AVX512-VNNI: computing in float32 instead of int8")
+        return "float32"
+    if wanted == "bfloat16" and not has_amx():
+        warn("this processor has no AMX: computing in float32 instead of bfloat16")
         return "float32"
     return cast("Dtype", wanted)

@@ -60,7 +60,7 @@ class OpenVINOEngine(InProcessEngine):
         from mene.engines.openvino.prepare import prepare
 
         identity = facts_of(path, adapter, dtype).identity
-        prepared = prepare(path, adapter, tell, rounding=dtype != "float32")
+        prepared = prepare(path, adapter, tell, dtype=dtype)
         model = OpenVINOModel(prepared, identity, threads or physical_cores(), dtype)
         limit = context_of(context, prepared.feed.context)
         super().__init__(model, batch_tokens=batch_tokens, context=limit, rows=rows or ROWS)

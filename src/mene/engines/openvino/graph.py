@@ -27,8 +27,9 @@ from typing import Any
 import numpy as np
 
 from mene.engines.in_process.aside import Aside
+from mene.engines.openvino.dtype import Dtype
 from mene.engines.openvino.runtime import openvino_runtime
-from mene.engines.openvino.weights import Packed, for_rounding
+from mene.engines.openvino.weights import Packed, as_bfloat16, for_rounding
 
 # A matrix's numbers: packed, plain float16 or float32, or bfloat16 as the bits in uint16.
 Matrix = Packed | np.ndarray
@@ -77,17 +78,18 @@ class Parts:
     adapter: Callable[[str], LowRank | None]
 
 
-def build(shape: Shape, parts: Parts, *, tied: bool, aside: Aside, rounding: bool = False) -> Any:
+def build(shape: Shape, parts: Parts, *, tied: bool, aside: Aside, dtype: Dtype = "float32") -> Any:
     """Return the model as an ``openvino.Model``.
 
     Args:
         tied: the output matrix is the embedding matrix.
         aside: holds the weights, which the model keeps using.
-        rounding: the graph is for a number format that rounds (``dtype.py``), whose products need ``for_rounding``'s weights.
+        dtype: the number format of the products with weights (``dtype.py``). Those of int8 need ``for_rounding``'s weights; those
+            of bfloat16 are written into the graph, everything between them stays float32.
     """
     ov = openvino_runtime()
     op = ov.opset13
-    graph = _Graph(shape, parts, aside, rounding)
+    graph = _Graph(shape, parts, aside, dtype)
     kinds = {
         "ids": ([-1, -1], np.int64),
         "positions": ([-1, -1], np.int64),
@@ -104,6 +106,8 @@ def build(shape: Shape, parts: Parts, *, tied: bool, aside: Aside, rounding: boo
 
     words = graph.weights("token_embd")
     x = op.gather(words, ids, _int(0))
+    if dtype == "bfloat16":
+        x = op.convert(x, "f32")
     angles = op.multiply(
         op.convert(op.unsqueeze(positions, _int(-1)), "f32"),
         op.constant(shape.frequencies.astype(np.float32).reshape(1, 1, -1)),
@@ -118,7 +122,7 @@ def build(shape: Shape, parts: Parts, *, tied: bool, aside: Aside, rounding: boo
     x = graph.norm("output_norm", x)
     # In int8 this product is rounded like the others if the matrix has whole zero points and groups of 32 (Q8_0).
     head = words if tied else graph.weights("output")
-    logits = op.matmul(x, head, False, True)
+    logits = graph.product(x, head)
     if (found := parts.adapter("output")) is not None:
         logits = op.add(logits, graph.low_rank(x, found))
     if graph.adapted is not None:
@@ -149,12 +153,13 @@ class _Graph:
     sin: Any
     adapted: Any = None
 
-    def __init__(self, shape: Shape, parts: Parts, aside: Aside, rounding: bool) -> None:
+    def __init__(self, shape: Shape, parts: Parts, aside: Aside, dtype: Dtype) -> None:
         self.shape, self.parts, self.aside = shape, parts, aside
         self.past: list[Any] = []  # inputs
         self.added: list[Any] = []  # results
         self._summed: Any = None
-        self.rounding = rounding
+        self._short: dict[int, tuple[Any, Any]] = {}  # id of a node -> itself, and it in bfloat16
+        self.dtype = dtype
 
     def weights(self, name: str) -> Any:
         """Return a matrix by its name, as ``unpacked``."""
@@ -170,8 +175,10 @@ class _Graph:
         return self._summed[1]
 
     def unpacked(self, matrix: Matrix) -> Any:
-        """Return a matrix as float32, unpacked where it is used."""
+        """Return a matrix as float32, unpacked where it is used; for products in bfloat16, as that."""
         op = openvino_runtime().opset13
+        if self.dtype == "bfloat16":
+            return self.numbers(as_bfloat16(matrix))
         if isinstance(matrix, np.ndarray):
             node = self.numbers(matrix)
             return node if matrix.dtype == np.float32 else op.convert(node, "f32")
@@ -212,9 +219,9 @@ class _Graph:
     def linear(self, name: str, x: Any) -> Any:
         op = openvino_runtime().opset13
         matrix, rest = self.parts.matrix(name), None
-        if self.rounding and isinstance(matrix, Packed):
+        if self.dtype == "int8" and isinstance(matrix, Packed):
             matrix, rest = for_rounding(matrix)
-        y = op.matmul(x, self.unpacked(matrix), False, True)
+        y = self.product(x, self.unpacked(matrix))
         if rest is not None:
             sums = self.sums(x, x.get_output_partial_shape(0)[2].get_length() // rest.shape[1])
             y = op.add(y, op.matmul(sums, op.constant(rest), False, True))
@@ -229,8 +236,25 @@ class _Graph:
         if self.adapted is None:
             self.adapted = op.parameter([1], np.float32)
             self.adapted.output(0).set_names({"adapted"})
-        inner = op.multiply(op.matmul(x, op.constant(adapter.a), False, True), self.adapted)
-        return op.matmul(inner, op.constant(adapter.b), False, True)
+        inner = op.multiply(self.product(x, self.plain(adapter.a)), self.adapted)
+        return self.product(inner, self.plain(adapter.b))
+
+    def plain(self, values: np.ndarray) -> Any:
+        """Return a small float32 matrix, for ``product``."""
+        node = openvino_runtime().opset13.constant(values)
+        return node if self.dtype != "bfloat16" else self.shortened(node)
+
+    def product(self, x: Any, matrix: Any) -> Any:
+        """Return ``x @ matrix.T``, float32."""
+        op = openvino_runtime().opset13
+        if self.dtype != "bfloat16":
+            return op.matmul(x, matrix, False, True)
+        # Several matrices share an x.
+        _, short = self._short.setdefault(id(x), (x, self.shortened(x)))
+        return op.convert(op.matmul(short, matrix, False, True), "f32")
+
+    def shortened(self, x: Any) -> Any:
+        return openvino_runtime().opset13.convert(x, "bf16")
 
     def norm(self, name: str, x: Any) -> Any:
         op = openvino_runtime().opset13

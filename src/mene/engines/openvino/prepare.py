@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock
 
 from mene.engines.in_process.aside import Aside
+from mene.engines.openvino.dtype import Dtype
 from mene.engines.openvino.files import identity_of, source_of
 from mene.engines.openvino.graph import build
 from mene.engines.openvino.runtime import openvino_runtime
@@ -35,7 +36,7 @@ from mene.weights.cache import (
 )
 
 # Increased whenever the format changes; older prepared models are then made anew.
-FORM = 6
+FORM = 7
 GRAPH, WEIGHTS, TOKENS, FACTS = FILES = "model.xml", "model.bin", "tokenizer.json", "facts.json"
 SUMS = "sums.json"
 ASIDE = "aside.bin"  # used while preparing
@@ -54,7 +55,7 @@ def prepare(
     adapter: Path | None = None,
     tell: Callable[[str], None] | None = None,
     *,
-    rounding: bool = False,
+    dtype: Dtype = "float32",
 ) -> Prepared:
     """Return the prepared form of a model with its adapter, making it if needed.
 
@@ -62,19 +63,19 @@ def prepare(
 
     Args:
         tell: called with one line before the model is prepared, also where a damaged one is replaced.
-        rounding: see ``graph.build``.
+        dtype: the number format to compute in; see ``graph.build``.
 
     Raises:
         ModelError: a file is damaged or unsupported, or the disk is full.
     """
-    folder, paths = place_of(path, adapter, rounding), asked_for(path, adapter)
-    if (found := _read(folder, rounding)) is not None:
+    folder, paths = place_of(path, adapter, dtype), asked_for(path, adapter)
+    if (found := _read(folder, dtype)) is not None:
         note_asked(folder, paths)
         return found
     make_folder(folder.parent)
     try:
         with FileLock(folder.with_name(f"{folder.name}.lock")):
-            if (found := _read(folder, rounding)) is not None:
+            if (found := _read(folder, dtype)) is not None:
                 return found
             if tell:
                 what = "is made, once"
@@ -82,13 +83,13 @@ def prepare(
                     bad = "damaged" if is_own(folder) else "another user's"
                     what = f"is {bad}; making it again"
                 tell(f"{path.name}: its form for OpenVINO {what} …")
-            _make(path, adapter, folder, rounding)
+            _make(path, adapter, folder, dtype)
             give_back_memory()
         note_asked(folder, paths)
         freed = sweep(folder, paths)
     except OSError as error:
         raise _cannot_write(folder, error.strerror or str(error)) from None
-    found = _read(folder, rounding)
+    found = _read(folder, dtype)
     if found is None:
         raise ModelError(
             f"{folder}: cannot be read back; is the disk failing? Delete it, and try again"
@@ -100,15 +101,15 @@ def prepare(
     return found
 
 
-def place_of(path: Path, adapter: Path | None, rounding: bool = False) -> Path:
+def place_of(path: Path, adapter: Path | None, dtype: Dtype = "float32") -> Path:
     """Return the folder of the prepared form, named by the checksums of its sources."""
     digests = [identity_of(one)[-16:] for one in (path, adapter) if one is not None]
     name = path.resolve().name if path.is_dir() else path.stem
-    kind = ["rounding"] if rounding else []
+    kind = [] if dtype == "float32" else [dtype]
     return cache_folder() / "openvino" / "-".join([name[:40], *kind, *digests, str(FORM)])
 
 
-def _read(folder: Path, rounding: bool) -> Prepared | None:
+def _read(folder: Path, dtype: Dtype) -> Prepared | None:
     """Return the prepared model in a folder if it is complete, of the wanted form, and belongs to this user, else None."""
     from tokenizers import Tokenizer
 
@@ -119,8 +120,8 @@ def _read(folder: Path, rounding: bool) -> Prepared | None:
         if any(known_sha256(folder / name) != sums[name] for name in FILES):
             return None
         facts = json.loads((folder / FACTS).read_text("utf-8"))
-        # The name does not say it surely: a file may be called model-rounding.gguf.
-        if facts.get("rounding", False) != rounding:
+        # The name does not say it surely: a file may be called model-int8.gguf.
+        if facts["dtype"] != dtype:
             return None
         feed = Feed(
             tokenizer=Tokenizer.from_str((folder / TOKENS).read_text("utf-8")),
@@ -136,16 +137,16 @@ def _read(folder: Path, rounding: bool) -> Prepared | None:
         return None
 
 
-def _make(path: Path, adapter: Path | None, folder: Path, rounding: bool) -> None:
+def _make(path: Path, adapter: Path | None, folder: Path, dtype: Dtype) -> None:
     part = folder.with_name(f"{folder.name}{PART}")
     shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
     try:
         source = source_of(path, adapter)
         part.mkdir()
         with Aside(part / ASIDE) as aside:
-            graph = _graph(path, source, aside, rounding)
+            graph = _graph(path, source, aside, dtype)
             need_space(folder.parent, _size(graph) + (64 << 20), f"preparing {path.name}")
-            _write(source, graph, part, rounding)
+            _write(source, graph, part, dtype)
             del graph  # free it before its source
         if folder.is_symlink():
             folder.unlink()
@@ -158,9 +159,9 @@ def _make(path: Path, adapter: Path | None, folder: Path, rounding: bool) -> Non
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _graph(path: Path, source: Source, aside: Aside, rounding: bool) -> Any:
+def _graph(path: Path, source: Source, aside: Aside, dtype: Dtype) -> Any:
     try:
-        return build(source.shape, source.parts, tied=source.tied, aside=aside, rounding=rounding)
+        return build(source.shape, source.parts, tied=source.tied, aside=aside, dtype=dtype)
     except (ModelError, OSError):
         raise
     except Exception as error:  # arbitrary fields and tensors can raise anything
@@ -177,7 +178,7 @@ def _size(graph: Any) -> int:
     return sum(node.get_byte_size() for node in nodes if node.get_type_name() == "Constant")
 
 
-def _write(source: Source, graph: Any, folder: Path, rounding: bool) -> None:
+def _write(source: Source, graph: Any, folder: Path, dtype: Dtype) -> None:
     """Write all files of a prepared model, the checksums last.
 
     Raises:
@@ -191,7 +192,7 @@ def _write(source: Source, graph: Any, folder: Path, rounding: bool) -> None:
         "control_tokens": sorted(feed.control_tokens),
         "stops": sorted(feed.stops),
         "begin": feed.begin,
-        "rounding": rounding,
+        "dtype": dtype,
     }
     try:
         openvino_runtime().save_model(graph, str(folder / GRAPH), compress_to_fp16=False)
