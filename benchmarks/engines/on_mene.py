@@ -26,7 +26,7 @@ class Own:
     def __init__(self, job: dict[str, Any]) -> None:
         (path,) = Path(job["model"]).glob("*.gguf")
         dtype = job["settings"].get("dtype", "float32")
-        prepared = prepare(path, rounding=dtype != "float32")
+        prepared = prepare(path, dtype=dtype)
         self.model = OpenVINOModel(prepared, "benchmark", job["threads"], dtype)
 
     def read(self, prompt: list[int]) -> np.ndarray:

@@ -169,7 +169,7 @@ def test_the_graph_for_rounding_is_the_same_model(
     path = tmp_path / "tiny.gguf"
     model = tiny_gguf(path, "Qwen2", small_model, form)
     exact = OpenVINOEngine(path)
-    other = OpenVINOModel(prepare(path, rounding=True), "x", 2)
+    other = OpenVINOModel(prepare(path, dtype="int8"), "x", 2)
     engine = InProcessEngine(other, batch_tokens=2048, context=exact.context, rows=4)
     asked = requests()
     for request, done in zip(asked, by_index(engine.run(asked)), strict=True):

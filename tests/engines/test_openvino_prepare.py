@@ -18,6 +18,7 @@ from tiny import mini_gguf
 
 from mene.engines.base import Request
 from mene.engines.in_process.aside import LEAST, Aside
+from mene.engines.openvino.dtype import Dtype
 from mene.engines.openvino.engine import OpenVINOEngine
 from mene.engines.openvino.prepare import (
     FACTS,
@@ -85,11 +86,14 @@ def test_arrays_put_aside_are_in_the_file(tmp_path: Path) -> None:
 
 
 def test_each_form_is_its_own_whatever_a_file_is_called(model: Path, cache: Path) -> None:
-    named = model.with_name("mini-rounding.gguf")
+    named = model.with_name("mini-int8.gguf")
     named.write_bytes(model.read_bytes())
-    for path, rounding in ((model, True), (named, False), (model, True), (model, False)):
-        made = prepare(path, rounding=rounding)
-        assert json.loads((made.graph.parent / FACTS).read_text())["rounding"] is rounding
+    asked: list[tuple[Path, Dtype]] = [
+        (model, "int8"), (named, "float32"), (model, "int8"), (model, "bfloat16"), (model, "float32"),
+    ]  # fmt: skip
+    for path, dtype in asked:
+        made = prepare(path, dtype=dtype)
+        assert json.loads((made.graph.parent / FACTS).read_text())["dtype"] == dtype
 
 
 def test_made_once(model: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

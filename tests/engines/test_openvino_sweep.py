@@ -13,7 +13,7 @@ from tiny import mini_gguf
 
 from mene.engines.openvino import prepare as openvino_prepare
 from mene.engines.openvino.prepare import FORM, place_of, prepare
-from mene.engines.openvino.sweep import GONE, PART, PATHS
+from mene.engines.openvino.sweep import GONE, PART, PATHS, limit
 
 pytest.importorskip("openvino")
 
@@ -100,6 +100,34 @@ def test_other_files_keep_theirs(tmp_path: Path, cache: Path) -> None:
     assert left_in(cache) == kept
 
 
+def test_beyond_the_limit_the_one_not_used_for_longest_goes(
+    tmp_path: Path, cache: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [mini_gguf(tmp_path / f"{n}.gguf", llama__context_length=n) for n in (64, 128, 256)]
+    first, second = (prepare(path).graph.parent for path in paths[:2])
+    for folder, time in ((first, 2000), (second, 1000)):
+        os.utime(folder / PATHS, (time, time))
+    prepare(paths[1])  # used again
+    size = sum(file.stat().st_size for file in first.iterdir())
+    monkeypatch.setenv("MENE_PREPARED_GB", str(2.5 * size / 1e9))
+    third = prepare(paths[2], tell=told.append).graph.parent
+    assert left_in(cache) == {second.name, third.name}
+    assert "freed" in told[-1]
+    monkeypatch.setenv("MENE_PREPARED_GB", "0")
+    again = prepare(paths[0]).graph.parent
+    assert left_in(cache) == {again.name}  # what was just made stays
+
+
+@pytest.mark.parametrize(
+    ("said", "bytes_kept"), [("", 30e9), ("2.5", 2.5e9), ("much", 30e9), ("-1", 0)]
+)
+def test_a_limit_in_gigabytes(
+    said: str, bytes_kept: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MENE_PREPARED_GB", said)
+    assert limit() == bytes_kept
+
+
 def test_halves_go_unless_somebody_is_writing_them(
     tmp_path: Path, cache: Path, told: list[str]
 ) -> None:
@@ -142,4 +170,4 @@ def test_what_cannot_be_removed_stays_whole(
     prepare(path, tell=told.append)
     assert (old / "model.bin").exists()
     assert len(told) == 1
-    assert openvino_prepare._read(place_of(path, None), False) is not None
+    assert openvino_prepare._read(place_of(path, None), "float32") is not None

@@ -1,7 +1,8 @@
-"""Removing prepared models that are no longer useful from the cache, whenever a new one is written.
+"""Removing prepared models from the cache whenever a new one is written: those no longer useful, and the oldest beyond a limit.
 
 A prepared model is found by the checksums of its sources. When a model file is replaced, or the format changes, the old one
-would stay for ever, at the size of the model. So a list beside each records the paths that it was requested with.
+would stay for ever, at the size of the model. So a list beside each records the paths that it was requested with; its time is
+that of the last use.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from filelock import FileLock, Timeout
 from mene.weights.cache import is_own
 
 PATHS = "paths.json"
+LIMIT = 30.0  # GB of prepared models that are kept; MENE_PREPARED_GB changes it
 # Endings of folders being written and being removed; only a kill leaves them behind.
 PART, GONE = ".part", ".gone"
 _NAME = re.compile(r".*?-(?P<sums>[0-9a-f]{16}(-[0-9a-f]{16})?)-(?P<form>\d+)")
@@ -39,11 +41,12 @@ def asked_for(path: Path, adapter: Path | None) -> Paths:
 
 
 def note_asked(folder: Path, paths: Paths) -> None:
-    """Record that a prepared model was requested with these paths. Without effect where the cache is not writable."""
+    """Record that a prepared model was used now, with these paths. Without effect where the cache is not writable."""
     known = _asked(folder)
-    if paths in known:
-        return
     with suppress(OSError):
+        if paths in known:
+            os.utime(folder / PATHS)
+            return
         part = folder / f"{PATHS}.{os.getpid()}"
         part.write_text(json.dumps([*known, paths]), "utf-8")
         part.replace(folder / PATHS)
@@ -54,20 +57,52 @@ def sweep(kept: Path, paths: Paths) -> Freed:
 
     Removed are: older formats of the same model file; prepared models of which every path has different content now, as
     ``kept`` shows; and incomplete ones that no process is writing. A missing path proves nothing: another machine or
-    container may share the cache and have the file.
+    container may share the cache and have the file. Then the models that were not used for longest go, until all together are
+    within ``limit``.
     """
-    count = size = 0
-    for folder in sorted(kept.parent.iterdir()):
-        if folder == kept or folder.suffix == ".lock" or not _is_ours(folder):
-            continue
-        if folder.suffix not in (PART, GONE) and not _is_useless(folder, kept, paths):
-            continue
-        with _alone(folder) as alone:
-            if alone and folder.exists():
-                freed = _size(folder)
-                if _remove(folder):
-                    count, size = count + 1, size + freed
-    return Freed(count, size)
+    others = [
+        folder
+        for folder in sorted(kept.parent.iterdir())
+        if folder != kept and folder.suffix != ".lock" and _is_ours(folder)
+    ]
+    useless = [
+        folder
+        for folder in others
+        if folder.suffix in (PART, GONE) or _is_useless(folder, kept, paths)
+    ]
+    freed = [_free(folder) for folder in useless]
+    left = sorted((folder for folder in others if folder not in useless), key=_last_use)
+    size = _size(kept) + sum(map(_size, left))
+    for folder in left:
+        if size <= limit():
+            break
+        freed.append(_free(folder))
+        size -= freed[-1]
+    return Freed(sum(size > 0 for size in freed), sum(freed))
+
+
+def limit() -> float:
+    """Return the bytes of prepared models that are kept."""
+    try:
+        return max(0.0, float(os.environ.get("MENE_PREPARED_GB") or LIMIT)) * 1e9
+    except ValueError:
+        return LIMIT * 1e9
+
+
+def _last_use(folder: Path) -> float:
+    for path in (folder / PATHS, folder):
+        with suppress(OSError):
+            return path.stat().st_mtime
+    return 0.0
+
+
+def _free(folder: Path) -> int:
+    """Remove a folder unless a process is writing it, and return the bytes freed."""
+    with _alone(folder) as alone:
+        if not alone or not folder.exists():
+            return 0
+        size = _size(folder)
+        return size if _remove(folder) else 0
 
 
 def _is_ours(folder: Path) -> bool:
