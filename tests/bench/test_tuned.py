@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mene.bench.align.tuned import tuned
-from mene.cli.tuned_shown import in_words
+from mene.cli.tuned_shown import in_words, tuned_json, tuned_markdown
 from mene.scale import Scale
 from mene.verdict import Verdict
 
@@ -48,6 +48,25 @@ def test_a_gain_on_many_rows_of_one_text_is_one_gain() -> None:
 def test_the_same_verdicts_differ_by_nothing() -> None:
     found = compared("YYNN" * 5, "YNNY" * 5, "YNNY" * 5)
     assert (found.gained, found.lost, found.p) == (0, 0, 1)
+
+
+def test_scores_are_compared_by_their_correlation_too() -> None:
+    scale = Scale.likert(1, 5)
+    gold = ["1", "2", "3", "4", "5"] * 4
+
+    def scored(labels: list[str]) -> list[Verdict]:
+        sure = [{one: 0.96 if one == said else 0.01 for one in scale.labels} for said in labels]
+        return [
+            Verdict(id=str(n), label=said, score=float(said), probabilities=p)
+            for n, (said, p) in enumerate(zip(labels, sure, strict=True))
+        ]
+
+    near = [str(max(1, int(one) - 1)) for one in gold]  # one level too low
+    found = tuned(scale, gold, scored(["3"] * 20), scored(near), list(range(20)))
+    assert found.after.agreement.accuracy.value == 0.2
+    assert "Pearson" in tuned_markdown("base", found)
+    figures = tuned_json(found)["after"]
+    assert figures["pearson"][0] > 0.9
 
 
 def test_the_words_follow_the_interval() -> None:

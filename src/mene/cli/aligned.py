@@ -19,6 +19,8 @@ from mene.cli.console import plain
 from mene.cli.wanted import wanted_json, wanted_lines
 from mene.criterion import Criterion
 from mene.judge.calibration import Calibration
+from mene.stats.agreement import Agreement
+from mene.stats.intervals import Figure
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,19 @@ class Aligned:
 def figures_of(held: Held) -> dict[str, Any]:
     """Return figures as JSON data, each with the ends of its 95 % interval."""
     a = held.agreement
+    figures = {"accuracy": a.accuracy, "kappa": a.kappa, "pearson": a.pearson, "ece": a.ece}
     return {
         "log_loss": held.log_loss,
-        "accuracy": [a.accuracy.value, a.accuracy.low, a.accuracy.high],
-        "kappa": [a.kappa.value, a.kappa.low, a.kappa.high],
-        "ece": [a.ece.value, a.ece.low, a.ece.high],
+        **{name: [f.value, f.low, f.high] for name, f in figures.items() if f is not None},
     }
+
+
+def likeness(agreement: Agreement) -> tuple[str, Figure]:
+    """Return a name and a figure for how far the labels go together: of scores the correlation, since one of 4 where people gave
+    5 is nearly right; of other labels kappa."""
+    if agreement.pearson is not None:
+        return "Pearson", agreement.pearson
+    return "kappa", agreement.kappa
 
 
 def aligned_json(one: Aligned) -> dict[str, Any]:
@@ -113,14 +122,16 @@ def table_of(title: str, figures: Iterable[Held]) -> Table:
     table = Table(box=None, pad_edge=False)  # 80 characters, as it is
     table.title = plain(title)
     table.title_justify = "left"
-    for name in ("", "accuracy", "kappa", "ECE", "log loss"):
+    shown = list(figures)
+    named = likeness(shown[0].agreement)[0]
+    for name in ("", "accuracy", named, "ECE", "log loss"):
         table.add_column(name, no_wrap=True, overflow="fold")
-    for held in figures:
+    for held in shown:
         a = held.agreement
         table.add_row(
             held.name,
             figure_text(a.accuracy, False),
-            figure_text(a.kappa, True),
+            figure_text(likeness(a)[1], True),
             figure_text(a.ece, True),
             f"{held.log_loss:.3f}",
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mene.bench.align.tuned import Tuned
-from mene.cli.aligned import figures_of, table_of
+from mene.cli.aligned import figures_of, likeness, table_of
 from mene.cli.bench_tables import console_of
 from mene.cli.console import plain
 from mene.export.card import table
@@ -34,12 +34,13 @@ def tuned_markdown(judge: str, found: Tuned) -> str:
         a = held.agreement
         figures = (
             figure_words(a.accuracy, True),
-            figure_words(a.kappa, False),
+            figure_words(likeness(a)[1], False),
             figure_words(a.ece, False),
         )
         rows.append([name, *figures, f"{held.log_loss:.3f}"])
     count = found.before.agreement.n
-    head = [f"{count} rows", "accuracy", "kappa", "calibration error", "log loss"]
+    named = likeness(found.before.agreement)[0]
+    head = [f"{count} rows", "accuracy", named, "calibration error", "log loss"]
     return f"{table(head, rows)}\n\n{in_words(found)}"
 
 
