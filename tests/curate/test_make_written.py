@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from statistics import mean
 
+from mene.curate.critiques.filter import flaw
+from mene.curate.critiques.span import span_of
 from mene.curate.make.written import FOLDER, load_items, points
 from mene.curate.raw.sources import Point
 
@@ -51,6 +53,17 @@ def test_an_own_question_is_not_answered_by_what_the_context_supports() -> None:
     yes = [line["supported"] for line in lines if line["label"] == "Yes"]
     assert len(lines) > 600
     assert 0.45 < mean(yes) < 0.55
+
+
+def test_critiques_can_be_used_and_rest_on_what_is_judged() -> None:
+    found = everything()
+    for point in found:
+        assert flaw(point.critique or "", point.label, point.criterion.scale.labels) is None, (
+            point.id
+        )
+    resting = [span_of(point.critique or "", point) is not None for point in found]
+    assert mean(resting) > 0.99
+    assert len({point.critique for point in found}) == len(found)
 
 
 def test_the_same_seed_gives_the_same_points_and_items_stay_together() -> None:

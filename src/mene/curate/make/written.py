@@ -1,8 +1,8 @@
 """Points written one by one by a language model, for what no raw set asks: conciseness, refusals, citations, own questions.
 
 Each file in ``written/`` is about one criterion, or about questions of its own. An *item* is one situation in two or three
-versions that differ in what is asked and are otherwise alike, so that neither length nor style gives the label away. Most lines
-have a critique for their label, which quotes what the response says.
+versions that differ in what is asked and are otherwise alike, so that neither length nor style gives the label away. Each line
+has a critique for its label, which quotes what the response says.
 """
 
 from __future__ import annotations
@@ -60,6 +60,6 @@ def of_item(name: str, lines: list[dict[str, Any]]) -> Iterator[Point]:
             sample=sample.model_copy(update={"id": place}),
             criterion=criterion,
             gold=float(line["label"]) if scores else line["label"],
-            critique=line.get("critique"),
+            critique=line["critique"],
             group=group_of(SOURCE, name),
         )
