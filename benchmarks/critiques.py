@@ -27,10 +27,14 @@ from mene.runs.read_ledger import read_verdicts
 from mene.verdict import Verdict
 
 
+def name_of(ledger: Path) -> str:
+    """The set of a ledger."""
+    return ledger.name.partition(".")[0]
+
+
 def judged(ledger: Path, data: Path) -> Iterator[tuple[Item, Verdict]]:
     """The rows that a ledger of ``mene bench --mode critique`` has, with their verdicts. A pair asked pointwise counts once."""
-    name = ledger.name.partition(".")[0]
-    items = {item.sample.id: item for item in read_set(data, all_sets()[name])}
+    items = {item.sample.id: item for item in read_set(data, all_sets()[name_of(ledger)])}
     for verdict in read_verdicts(ledger):
         if (item := items.get(verdict.id)) is not None and verdict.critique:
             yield item, verdict
@@ -75,8 +79,9 @@ def main() -> None:
         counts = Counter(fault for row in rows for fault in faults(*row))
         long = sorted(len((verdict.critique or "").split()) for _, verdict in rows)
         shares = [str(counts[one]) for one in ("rests", "repeats", "echo", "right")]
-        name = ledger.name.partition(".")[0]
-        print(f"| {name} | {len(rows)} | {' | '.join(shares)} | {long[len(long) // 2]} |")
+        print(
+            f"| {name_of(ledger)} | {len(rows)} | {' | '.join(shares)} | {long[len(long) // 2]} |"
+        )
     if options.table:
         print("\n| row | people | judge | response | critique |\n|---|---|---|---|---|")
         for item, verdict in judged(options.folder / f"{options.table}.critique.jsonl", data):

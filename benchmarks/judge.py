@@ -41,7 +41,7 @@ from mene import Judge, Sample
 from mene.criterion import load_criterion
 from mene.engines.cores import physical_cores
 from mene.engines.llamacpp.engine import LlamaCppEngine
-from mene.engines.openvino.dtype import Dtype, has_amx, has_vnni
+from mene.engines.openvino.dtype import Dtype, rounding_dtypes
 from mene.judge.open import fetch
 from mene.judge.preset import load_preset
 from mene.template import load_template
@@ -200,12 +200,9 @@ def main() -> None:
     d, read, reused, _ = mene(rows, "verdict")
     rate = read / (d * len(rows))
     c, c_read, c_reused, written = mene(rows, "critique")
-    formats: list[Dtype] = [
-        *(["int8"] if has_vnni() else []),
-        *(["bfloat16"] if has_amx() else []),
-    ]
     rounded = {
-        name: (mene(rows, "verdict", name)[0], mene(rows, "critique", name)[0]) for name in formats
+        name: (mene(rows, "verdict", name)[0], mene(rows, "critique", name)[0])
+        for name in rounding_dtypes()
     }
     os.environ["MENE_DTYPE"] = "float32"
     times = {

@@ -3,9 +3,9 @@
     python benchmarks/rounding.py --data DATA [--judge base] [--rows 20] [--alone 5]
 
 DATA holds ``aggrefact_parts.jsonl.gz``, ``felm.jsonl.gz`` and ``rewardbench.jsonl.gz``; rows are taken from all over each file
-(``agree.py``). Compares the formats that the processor has instructions for
-(AVX512-VNNI, AMX). "Moved" is by how much the probability of a label differs from float32, mean
-and most; "alone" by how much at most it differs if the row is judged by itself, in the same format.
+(``agree.py``). Compares the formats that the processor has instructions for (AVX512-VNNI, AMX). "Moved" is by how much the
+probability of a label differs from float32, mean and most; "alone" by how much at most it differs if the row is judged by
+itself, in the same format.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mene import Judge, Sample, Verdict
-from mene.engines.openvino.dtype import has_amx, has_vnni
+from mene.engines.openvino.dtype import Dtype, rounding_dtypes
 
 
 def differences(some: list[Verdict], others: list[Verdict]) -> list[float]:
@@ -33,7 +33,7 @@ def differences(some: list[Verdict], others: list[Verdict]) -> list[float]:
 
 
 def judged(
-    dtype: str, judge: str, criterion: str, rows: list[Sample], alone: int
+    dtype: Dtype, judge: str, criterion: str, rows: list[Sample], alone: int
 ) -> tuple[float, list[Verdict], float]:
     """Seconds for all rows, their verdicts, and the most that a row alone differs."""
     os.environ["MENE_DTYPE"] = dtype
@@ -57,21 +57,12 @@ def main() -> None:
     parser.add_argument("--alone", type=int, default=5, help="rows judged alone too")
     parser.add_argument("--most", type=int, default=2500, help="longest row, in characters")
     options = parser.parse_args()
-    formats = [name for name, has in (("int8", has_vnni), ("bfloat16", has_amx)) if has()]
+    formats = rounding_dtypes()
     if not formats:
         raise SystemExit("this processor has neither AVX512-VNNI nor AMX: all would be float32")
     os.environ["MENE_ENGINE"] = "openvino"
     table = Table(title=f"{options.judge}, {options.rows} rows of each kind")
-    for name in (
-        "rows",
-        "format",
-        "seconds",
-        "float32, s",
-        "moved",
-        "same label",
-        "alone",
-        "float32",
-    ):
+    for name in ("rows", "format", "s", "float32, s", "moved", "same label", "alone", "float32"):
         table.add_column(name)
     for task, (_, criterion, _) in TASKS.items():
         rows = rows_of(options.data, task, options.rows, options.most)

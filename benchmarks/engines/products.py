@@ -28,9 +28,7 @@ FORMATS = [
 
 
 def product(group: int) -> tuple[Any, np.ndarray]:
-    """A model of one product, and its matrix in float32. ``group`` 0: the product and its weights are bfloat16."""
-    if not group:
-        return short_product()
+    """A model of one product, and its matrix in float32."""
     ov = openvino_runtime()
     op, random = ov.opset13, np.random.default_rng(0)
     values = random.integers(-127, 128, (ROWS, WIDTH // group, group)).astype(np.int8)
@@ -45,6 +43,7 @@ def product(group: int) -> tuple[Any, np.ndarray]:
 
 
 def short_product() -> tuple[Any, np.ndarray]:
+    """The same where the product and its weights are bfloat16."""
     op, matrix = openvino_runtime().opset13, product(32)[1]
     x = op.parameter([-1, WIDTH], np.float32)
     weights = op.convert(op.constant(matrix), "bf16")
@@ -60,7 +59,7 @@ def main() -> None:
     for name in ("format", "weights a scale", "activations a scale", "ms", "GOP/s", "error"):
         table.add_column(name)
     for hint, group, rounded in FORMATS:
-        model, matrix = product(group)
+        model, matrix = short_product() if hint == SHORT else product(group)
         settings = {
             "INFERENCE_NUM_THREADS": physical_cores(),
             "INFERENCE_PRECISION_HINT": "f32" if hint == SHORT else hint,

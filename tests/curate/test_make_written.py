@@ -7,7 +7,8 @@ from statistics import mean
 
 from mene.curate.critiques.filter import flaw
 from mene.curate.critiques.span import span_of
-from mene.curate.make.written import FOLDER, load_items, points
+from mene.curate.make.texts import FOLDER
+from mene.curate.make.written import SOURCE, load_items, points
 from mene.curate.raw.sources import Point
 
 
@@ -16,7 +17,8 @@ def everything() -> list[Point]:
 
 
 def test_every_line_becomes_a_point_with_a_label_of_its_scale() -> None:
-    lines = sum(len(path.read_text("utf-8").splitlines()) for path in FOLDER.glob("*.jsonl"))
+    files = (FOLDER / SOURCE).glob("*.jsonl")
+    lines = sum(len(path.read_text("utf-8").splitlines()) for path in files)
     found = everything()
     assert len(found) == len({point.id for point in found}) == lines > 2000
     for point in found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,16 +117,15 @@ def show_aligned(console: Console, criterion: Criterion, one: Aligned) -> None:
     )
 
 
-def table_of(title: str, figures: Iterable[Held]) -> Table:
+def table_of(title: str, figures: Sequence[Held]) -> Table:
     """Return a table with a line for each."""
     table = Table(box=None, pad_edge=False)  # 80 characters, as it is
     table.title = plain(title)
     table.title_justify = "left"
-    shown = list(figures)
-    named = likeness(shown[0].agreement)[0]
+    named = likeness(figures[0].agreement)[0]
     for name in ("", "accuracy", named, "ECE", "log loss"):
         table.add_column(name, no_wrap=True, overflow="fold")
-    for held in shown:
+    for held in figures:
         a = held.agreement
         table.add_row(
             held.name,

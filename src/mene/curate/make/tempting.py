@@ -6,21 +6,17 @@ Zeng et al. 2024, LLMBar, arXiv 2310.07641). No text is from those sets or any o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import cache
 from itertools import islice
-from pathlib import Path
 from random import Random
 
-from mene.criterion import Criterion
-from mene.curate.make.build import group_of
+from mene.curate.make.build import group_of, made
+from mene.curate.make.texts import read_rows
 from mene.curate.raw.sources import Point, find_view
-from mene.sample import Sample
 from mene.scale import Scale
 
 SOURCE = "tempting"
-FOLDER = Path(__file__).parent / SOURCE
 TASKS = "better"
 WHY = "the worse response was written with one clear fault; the better one is as often the shorter as the longer one"
 
@@ -38,10 +34,7 @@ def load_lines() -> tuple[dict[str, str], ...]:
 
     In a critique, ``{A}`` stands for the better response and ``{B}`` for the worse one.
     """
-    files = sorted(FOLDER.glob("*.jsonl"))
-    return tuple(
-        json.loads(line) for path in files for line in path.read_text("utf-8").splitlines()
-    )
+    return tuple(read_rows(SOURCE))
 
 
 def _point(line: dict[str, str], seed: int) -> Point:
@@ -54,21 +47,14 @@ def _point(line: dict[str, str], seed: int) -> Point:
     critique = line["critique"]
     for placeholder, seat in zip(("{A}", "{B}"), seats, strict=True):
         critique = critique.replace(placeholder, f"Response {seat}")
-    return Point(
-        id=name,
-        source=SOURCE,
-        sample=Sample(
-            id=name, instruction=line["instruction"], response_a=response_a, response_b=response_b
-        ),
-        criterion=Criterion(
-            name="better",
-            question=draw.choice(view.questions),
-            scale=Scale.pairwise(),
-            labels=view.labels,
-            needs=("instruction", "response_a", "response_b"),
-            uses=(),
-        ),
-        gold=seats[0],
+    return made(
+        name,
+        group_of(SOURCE, name),
+        "better",
+        draw.choice(view.questions),
+        Scale.pairwise(),
+        {"instruction": line["instruction"], "response_a": response_a, "response_b": response_b},
+        seats[0],
+        labels=view.labels,
         critique=critique,
-        group=group_of(SOURCE, name),
     )

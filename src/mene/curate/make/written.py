@@ -7,22 +7,20 @@ has a critique for its label, which quotes what the response says.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from itertools import islice
-from pathlib import Path
 from random import Random
 from typing import Any
 
 from mene.criterion import load_criterion
 from mene.curate.make.build import group_of
+from mene.curate.make.texts import read_rows
 from mene.curate.raw.sources import Point
 from mene.sample import Sample
 
 SOURCE = "written"
-FOLDER = Path(__file__).parent / SOURCE
 TASKS = "22 built-in criteria, own questions"
 WHY = "versions of one text that differ in what is asked; a second reader gave the same labels"
 SHOWN = ("instruction", "context", "reference", "response", "messages")
@@ -39,10 +37,8 @@ def points(seed: int, count: int) -> Iterator[Point]:
 def load_items() -> dict[str, list[dict[str, Any]]]:
     """Return item -> its lines, of all files."""
     items = defaultdict(list)
-    for path in sorted(FOLDER.glob("*.jsonl")):
-        for line in path.read_text("utf-8").splitlines():
-            one = json.loads(line)
-            items[one["item"]].append(one)
+    for one in read_rows(SOURCE):
+        items[one["item"]].append(one)
     return dict(items)
 
 

@@ -51,6 +51,18 @@ def _largest_isa() -> str:
     return os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
 
 
+# The formats that round, the fastest first: what each needs of the processor, and how to tell.
+_ROUNDING: dict[Dtype, tuple[str, Callable[[], bool]]] = {
+    "bfloat16": ("AMX", has_amx),
+    "int8": ("AVX512-VNNI", has_vnni),
+}
+
+
+def rounding_dtypes() -> list[Dtype]:
+    """Return the formats that round for which this processor has instructions, the fastest first."""
+    return [dtype for dtype, (_, has) in _ROUNDING.items() if has()]
+
+
 def dtype_in(identity: str) -> Dtype:
     """Return the number format in an identity of this engine (``files.facts_of``)."""
     kind = identity.removeprefix("openvino:").partition(":")[0]
@@ -80,18 +92,18 @@ def dtype_of(asked: str | None, path: Path, warn: Callable[[str], None]) -> Dtyp
         if size <= LARGE:
             return "float32"
         memory = memory_size()
-        if has_amx() and (memory is None or memory >= ROOM * size):
-            return "bfloat16"
-        return "int8" if has_vnni() else "float32"
+        room = memory is None or memory >= ROOM * size
+        fit: list[Dtype] = [dtype for dtype in rounding_dtypes() if room or dtype != "bfloat16"]
+        return fit[0] if fit else "float32"
     if wanted not in DTYPES:
         where = "MENE_DTYPE" if os.environ.get("MENE_DTYPE") else "dtype"
         raise UsageError(
             f"{where}: OpenVINO does not compute in {wanted!r}; one of {', '.join(DTYPES)}"
         )
-    if wanted == "int8" and not has_vnni():
-        warn("this processor has no AVX512-VNNI: computing in float32 instead of int8")
+    dtype = cast("Dtype", wanted)
+    if dtype in _ROUNDING and dtype not in rounding_dtypes():
+        warn(
+            f"this processor has no {_ROUNDING[dtype][0]}: computing in float32 instead of {dtype}"
+        )
         return "float32"
-    if wanted == "bfloat16" and not has_amx():
-        warn("this processor has no AMX: computing in float32 instead of bfloat16")
-        return "float32"
-    return cast("Dtype", wanted)
+    return dtype

@@ -241,8 +241,9 @@ class _Graph:
 
     def plain(self, values: np.ndarray) -> Any:
         """Return a small float32 matrix, for ``product``."""
-        node = openvino_runtime().opset13.constant(values)
-        return node if self.dtype != "bfloat16" else self.shortened(node)
+        op = openvino_runtime().opset13
+        node = op.constant(values)
+        return op.convert(node, "bf16") if self.dtype == "bfloat16" else node
 
     def product(self, x: Any, matrix: Any) -> Any:
         """Return ``x @ matrix.T``, float32."""
@@ -250,11 +251,9 @@ class _Graph:
         if self.dtype != "bfloat16":
             return op.matmul(x, matrix, False, True)
         # Several matrices share an x.
-        _, short = self._short.setdefault(id(x), (x, self.shortened(x)))
-        return op.convert(op.matmul(short, matrix, False, True), "f32")
-
-    def shortened(self, x: Any) -> Any:
-        return openvino_runtime().opset13.convert(x, "bf16")
+        if id(x) not in self._short:
+            self._short[id(x)] = (x, op.convert(x, "bf16"))
+        return op.convert(op.matmul(self._short[id(x)][1], matrix, False, True), "f32")
 
     def norm(self, name: str, x: Any) -> Any:
         op = openvino_runtime().opset13

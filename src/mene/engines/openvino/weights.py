@@ -18,6 +18,8 @@ from mene.weights.gguf_file import GGUF, Tensor
 
 # Weights per group in our own packing.
 GROUP = 32
+# Rows that are unpacked to float32 at a time, for another format.
+ROWS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,8 @@ class Packed:
     zeros: np.ndarray | None = None
     bits: int = 8
 
-    def rows(self, order: np.ndarray) -> Packed:
-        """Return the matrix with its rows in another order."""
+    def rows(self, order: np.ndarray | slice) -> Packed:
+        """Return the matrix with its rows in another order, or some of them."""
         zeros = None if self.zeros is None else self.zeros[order]
         return Packed(self.values[order], self.scales[order], zeros, self.bits)
 
@@ -110,33 +112,20 @@ def pack(values: np.ndarray) -> Packed:
         return Packed(np.rint(groups / safe).astype(np.int8), scales)
 
 
-ROWS = 4096  # unpacked at a time
-
-
 def as_bfloat16(matrix: Packed | np.ndarray) -> np.ndarray:
     """Return a matrix (``graph.Matrix``) rounded to bfloat16, as its bits: (out, in) uint16."""
+    import gguf
+
     if isinstance(matrix, np.ndarray) and matrix.dtype == np.uint16:
         return matrix
-    count = len(matrix.values) if isinstance(matrix, Packed) else len(matrix)
-    return np.concatenate(
-        [_upper_half(_some_rows(matrix, slice(at, at + ROWS))) for at in range(0, count, ROWS)]
-    )
-
-
-def _some_rows(matrix: Packed | np.ndarray, some: slice) -> np.ndarray:
-    if isinstance(matrix, np.ndarray):
-        return matrix[some].astype(np.float32)
-    zeros = None if matrix.zeros is None else matrix.zeros[some]
-    return Packed(matrix.values[some], matrix.scales[some], zeros, matrix.bits).plain()
-
-
-def _upper_half(values: np.ndarray) -> np.ndarray:
-    """Return the upper 16 bits of float32 numbers, rounded to the nearest, ties to even."""
-    bits = np.ascontiguousarray(values).view(np.uint32)
-    rounded = bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
-    # A NaN of damaged weights must stay one; rounded up, its bits might be those of a number.
-    kept = np.where(np.isnan(values), bits | np.uint32(0x400000), rounded)
-    return (kept >> np.uint32(16)).astype(np.uint16)
+    rows = len(matrix.values) if isinstance(matrix, Packed) else len(matrix)
+    parts = []
+    for at in range(0, rows, ROWS):
+        some = slice(at, at + ROWS)
+        plain = matrix.rows(some).plain() if isinstance(matrix, Packed) else matrix[some]
+        form = gguf.GGMLQuantizationType.BF16
+        parts.append(gguf.quantize(plain.astype(np.float32, copy=False), form).view(np.uint16))
+    return np.concatenate(parts)
 
 
 def for_rounding(matrix: Packed) -> tuple[Packed, np.ndarray | None]:
