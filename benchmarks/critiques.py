@@ -70,9 +70,12 @@ def main() -> None:
     parser.add_argument("--table", help="a set whose critiques are printed")
     options = parser.parse_args()
     data = data_folder(options.data)
+    ledgers = sorted(options.folder.glob("*.critique.jsonl"))
+    if not ledgers:
+        parser.error(f"{options.folder} holds no *.critique.jsonl; give RESULTS/JUDGE of mene bench")
     print("| set | critiques | rest on the response | repeat | echo | right | words |")
     print("|---|---|---|---|---|---|---|")
-    for ledger in sorted(options.folder.glob("*.critique.jsonl")):
+    for ledger in ledgers:
         rows = list(judged(ledger, data))
         if not rows:
             continue

@@ -212,6 +212,16 @@ def test_a_torn_line_is_told(tmp_path) -> None:
     assert count(path) == (1, 0)
 
 
+def test_an_answer_that_lacks_only_its_newline_is_made_again(tmp_path) -> None:
+    path, requests = tmp_path / "a.jsonl", [request_of(0), request_of(1)]
+    expected = session(path, Counted(), requests)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert count(path) == (1, 0)
+    again = Counted()
+    assert session(path, again, requests) == expected
+    assert again.seen.total() == 1
+
+
 def test_the_rest_of_the_engine_shines_through(tmp_path) -> None:
     engine = Counted()
     with Answers(tmp_path / "a.jsonl") as answers:
