@@ -29,6 +29,12 @@ class ExportOptions:
         ),
     ] = None
     name: Annotated[str | None, typer.Option("--name", help="Of the judge. [the run's]")] = None
+    share: Annotated[
+        float,
+        typer.Option(
+            "--share", help="How far to go from the adapter it started from to its own, to 1."
+        ),
+    ] = 1
     data: Annotated[
         Path | None, typer.Option("--data", help="Folder that `mene curate` made, for the card.")
     ] = None
@@ -63,6 +69,7 @@ def export(options: ExportOptions) -> None:
             target,
             forms=options.form or None,
             name=options.name,
+            share=options.share,
             data=options.data,
             results=options.results,
             events=events,

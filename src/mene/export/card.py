@@ -123,7 +123,9 @@ TERMS = {
 }
 
 
-def model_card(done: Finished, base: Base, name: str, files: Files, bench: str) -> str:
+def model_card(
+    done: Finished, base: Base, name: str, files: Files, bench: str, share: float = 1
+) -> str:
     """Return the text of ``README.md``."""
     recipe, report = done.recipe, done.data
     counts = report["sources"] if report else {}
@@ -150,6 +152,8 @@ def model_card(done: Finished, base: Base, name: str, files: Files, bench: str) 
         )
         if lora.start:
             trained += f", from the adapter `{start}`"
+        if share < 1:
+            trained += f"; exported at {share:.0%} of the way from there, which the figures of development rows are not of"
     loss = [f"DPO with beta {train.beta:g}"] if train.beta else []
     loss += [f"{train.sft:g} × mean log loss of the right answer"] if train.sft else []
     choice = ""

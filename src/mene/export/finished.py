@@ -47,10 +47,22 @@ def open_run(folder: Path, data: Path | None = None) -> Finished:
     log = folder / "log.jsonl"
     try:
         lines = [json.loads(line) for line in log.read_text("utf-8").splitlines() if line.strip()]
-        sums = json.loads((folder / "run.json").read_text("utf-8"))["data"]
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{folder}: log.jsonl or run.json cannot be read ({error})") from None
-    return Finished(folder, recipe, weights, lines, _report(folder, data, sums.get("train.jsonl")))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{folder}: log.jsonl cannot be read ({error})") from None
+    digest = begun(folder).get("train.jsonl")
+    return Finished(folder, recipe, weights, lines, _report(folder, data, digest))
+
+
+def begun(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of what a run was begun with: ``train.jsonl``, ``dev.jsonl``, and ``start``, an adapter.
+
+    Raises:
+        UsageError: its run.json cannot be read.
+    """
+    try:
+        return json.loads((folder / "run.json").read_text("utf-8"))["data"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{folder}: run.json cannot be read ({error})") from None
 
 
 def _report(run: Path, data: Path | None, digest: str | None) -> dict[str, Any] | None:

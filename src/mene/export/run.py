@@ -15,6 +15,7 @@ from typing import NamedTuple
 from mene.errors import ModelError, UsageError
 from mene.events import Begin, Events, on_stderr
 from mene.export.base import read_base
+from mene.export.between import between, check_between
 from mene.export.card import bench_table, model_card
 from mene.export.finished import open_run
 from mene.export.forms import GGUF_FORMS, choose, whole_gguf
@@ -38,6 +39,7 @@ def export(
     *,
     forms: Collection[str] | None = None,
     name: str | None = None,
+    share: float = 1,
     data: Path | None = None,
     results: Path | None = None,
     events: Events = on_stderr,
@@ -49,6 +51,7 @@ def export(
         output: folder for the files.
         forms: out of ``forms.FORMS``; None = all that suit the run, with ``Q8_0`` as the only GGUF format.
         name: of the judge; None = that of the run's folder.
+        share: how far to go from the adapter that the run started from to its own, above 0 to 1.
         data: folder made by ``mene curate``; None = looked for beside the run.
         results: folder of ``mene bench`` results, for the card.
         events: called with an event for each file before it is written.
@@ -61,6 +64,7 @@ def export(
     if not re.fullmatch(r"\w[\w.+-]*", name):
         raise UsageError(f'"{name}" cannot be the name of a file; give another with --name')
     done = open_run(run, data)
+    check_between(done, share)
     chosen, notes = choose(done, output, name, forms)
     bench = bench_table(results) if results else ""
     if output.resolve() == run.resolve():
@@ -72,18 +76,19 @@ def export(
     if {*chosen} & {"adapter.gguf", *GGUF_FORMS}:
         check_architecture(base.facts.architecture)
     files: dict[str, Path] = {}
-    for form in chosen:
-        file = f"{name}.{form}.gguf" if form in GGUF_FORMS else form
-        events(Begin(file))
-        files[form] = output / file
-        try:
-            write_weights(form, files[form], done, base, name)
-        except OSError as error:
-            raise ModelError(f"{files[form]}: cannot be written: {error.strerror}") from None
+    with between(done, base, share) as written:
+        for form in chosen:
+            file = f"{name}.{form}.gguf" if form in GGUF_FORMS else form
+            events(Begin(file))
+            files[form] = output / file
+            try:
+                write_weights(form, files[form], written, base, name)
+            except OSError as error:
+                raise ModelError(f"{files[form]}: cannot be written: {error.strerror}") from None
     texts = {"judge.yaml": preset_yaml(done, base, name, files)}
     if whole := whole_gguf(files):
         texts["Modelfile"] = modelfile(base, whole)
-    texts["README.md"] = model_card(done, base, name, files, bench)
+    texts["README.md"] = model_card(done, base, name, files, bench, share)
     for file, text in texts.items():
         events(Begin(file))
         files[file] = output / file

@@ -136,7 +136,9 @@ def count(path: Path) -> tuple[int, int]:
         return 0, 0
     critiques = others = 0
     for _, line in read_lines(path):
-        if not line.endswith(b"\n"):  # incomplete after a kill: Lines cuts it off, even where only its end is missing
+        if not line.endswith(
+            b"\n"
+        ):  # incomplete after a kill: Lines cuts it off, even where only its end is missing
             break
         try:
             found = _parse(line)
