@@ -11,8 +11,10 @@ import pytest
 
 from mene.cli.judge_on_ray import _asked
 from mene.cli.judge_options import JudgeOptions
-from mene.cli.judges_on_ray import choice_of, with_full_paths
+from mene.cli.judges_on_ray import choice_of, opened_in_worker, with_full_paths
 from mene.cli.tables_on_ray import default_folder
+from mene.engines.openvino import dtype as formats
+from mene.errors import EngineError
 from mene.judge.preset import Preset, load_preset
 from mene.runs.parts import beginning
 from mene.runs.parts.manifest import Manifest, save
@@ -213,6 +215,7 @@ def test_a_plan_that_cannot_be_made_is_one_line(here, rows, words, said) -> None
     ("identity", "choice"),
     [
         ("openvino:int8:model.gguf@1", {"engine": "openvino", "dtype": "int8"}),
+        ("openvino:bfloat16:model.gguf@1", {"engine": "openvino", "dtype": "bfloat16"}),
         ("openvino:model.gguf@1", {"engine": "openvino", "dtype": "float32"}),
         ("llamacpp:model.gguf@1", {"engine": "llamacpp"}),
     ],
@@ -222,6 +225,21 @@ def test_workers_compute_as_the_driver_would(identity: str, choice: dict[str, st
     assert choice_of(load_preset("base"), engine) == choice
     served = Preset(engine="openai", weights=Weights(served="x"))
     assert choice_of(served, engine) == {}
+
+
+def test_a_worker_that_cannot_compute_as_the_driver_does_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its verdicts would be others, and nobody would see it."""
+    monkeypatch.delenv("MENE_DTYPE", raising=False)
+    monkeypatch.setattr(formats, "processor_says", lambda flag: False)
+    choices = [{"engine": "openvino", "dtype": "bfloat16"}]
+    with pytest.raises(
+        EngineError, match=r"computes in float32, and this run in bfloat16.*MENE_DTYPE=int8"
+    ):
+        opened_in_worker(["nano"], choices, {})
+    choices = [{"engine": "openvino", "dtype": "float32"}]
+    opened_in_worker(["nano"], choices, {})
 
 
 def test_a_worker_elsewhere_finds_the_files_of_a_judge(tmp_path, monkeypatch) -> None:

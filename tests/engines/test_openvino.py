@@ -17,7 +17,7 @@ from tiny import tiny_gguf
 
 from mene.engines.base import Completion, Request
 from mene.engines.labels import label_paths, label_probabilities
-from mene.engines.openvino.dtype import Dtype, has_vnni
+from mene.engines.openvino.dtype import Dtype, has_amx, has_vnni
 from mene.engines.openvino.weights import _READERS, for_rounding, pack
 from mene.export.gguf import read_facts, write_lora
 from mene.message import Message
@@ -26,6 +26,7 @@ pytest.importorskip("openvino")
 torch = pytest.importorskip("torch")
 
 from mene.engines.in_process.engine import InProcessEngine  # noqa: E402
+from mene.engines.openvino.compile import compiled  # noqa: E402
 from mene.engines.openvino.engine import OpenVINOEngine  # noqa: E402
 from mene.engines.openvino.model import OpenVINOModel  # noqa: E402
 from mene.engines.openvino.prepare import prepare  # noqa: E402
@@ -187,6 +188,23 @@ def test_int8_is_near(small_model: Path, tmp_path: Path) -> None:
 def test_bfloat16_is_near(small_model: Path, tmp_path: Path, form: str) -> None:
     """Also without AMX, where OpenVINO computes such a graph in float32."""
     _is_near(small_model, tmp_path, form, "bfloat16")
+
+
+def test_logits_are_never_rounded_to_bfloat16(small_model: Path, tmp_path: Path) -> None:
+    """Near 20 its numbers are 0.1 apart: close verdicts would change, or be ties."""
+    path = tmp_path / "tiny.gguf"
+    tiny_gguf(path, "Qwen2", small_model, "Q8_0")
+    graph = compiled(prepare(path, dtype="bfloat16").graph, 2, "bfloat16").get_runtime_model()
+    kinds: dict[int, set[str]] = {}  # width of the result -> its number formats
+    for node in graph.get_ordered_ops():
+        if node.get_rt_info()["layerType"].astype(str) == "FullyConnected":
+            width = node.get_output_partial_shape(0)[-1].get_length()
+            kinds.setdefault(width, set()).add(node.get_rt_info()["outputPrecisions"].astype(str))
+    logits = kinds.pop(max(kinds))  # the vocabulary is wider than anything else
+    assert logits == {"f32"}
+    assert kinds
+    if has_amx():
+        assert all("bf16" in found for found in kinds.values())
 
 
 def _is_near(small_model: Path, tmp_path: Path, form: str, dtype: Dtype) -> None:

@@ -22,6 +22,7 @@ NO_FILE = Path("none.gguf")
 def free(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MENE_DTYPE", raising=False)
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    monkeypatch.delenv("DNNL_MAX_CPU_ISA", raising=False)
     monkeypatch.setattr(formats, "processor_has", lambda feature: True)
     monkeypatch.setattr(formats, "processor_says", lambda flag: False)
 
@@ -59,6 +60,21 @@ def test_bfloat16_wants_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert dtype_of(None, path, pytest.fail) == dtype
 
 
+def test_bfloat16_wants_disk_unless_the_model_is_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MENE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(formats, "processor_says", lambda flag: True)
+    monkeypatch.setattr(formats, "LARGE", 10)
+    path = tmp_path / "model[1].gguf"
+    path.write_bytes(b"x" * 11)
+    for free, dtype in ((88, "bfloat16"), (87, "int8")):
+        monkeypatch.setattr(formats, "free_space", lambda folder, free=free: free)
+        assert dtype_of(None, path, pytest.fail) == dtype
+    (tmp_path / "cache/openvino/model[1]-bfloat16-0123456789abcdef-8").mkdir(parents=True)
+    assert dtype_of(None, path, pytest.fail) == "bfloat16"
+
+
 def test_the_environment_goes_before_the_preset(monkeypatch: pytest.MonkeyPatch) -> None:
     assert dtype_of("int8", NO_FILE, pytest.fail) == "int8"
     monkeypatch.setenv("MENE_DTYPE", "float32")
@@ -80,9 +96,12 @@ def test_a_processor_without_it_computes_in_float32(monkeypatch: pytest.MonkeyPa
     said: list[str] = []
     assert dtype_of("int8", NO_FILE, said.append) == "float32"
     assert dtype_of("bfloat16", NO_FILE, said.append) == "float32"
+    monkeypatch.setattr(formats, "processor_has", lambda feature: True)
+    assert dtype_of("bfloat16", NO_FILE, said.append) == "float32"
     assert said == [
         "this processor has no AVX512-VNNI: computing in float32 instead of int8",
         "this processor has no AMX: computing in float32 instead of bfloat16",
+        "this processor has no AMX: computing in float32 instead of bfloat16; MENE_DTYPE=int8 is faster here",
     ]
 
 
@@ -91,6 +110,9 @@ def test_what_is_hidden_from_the_library_is_not_there(monkeypatch: pytest.Monkey
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_VNNI")
     assert has_vnni()
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "avx2")
+    assert not has_vnni()
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
+    monkeypatch.setenv("DNNL_MAX_CPU_ISA", "AVX2")  # its old name
     assert not has_vnni()
 
 

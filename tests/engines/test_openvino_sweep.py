@@ -13,7 +13,8 @@ from tiny import mini_gguf
 
 from mene.engines.openvino import prepare as openvino_prepare
 from mene.engines.openvino.prepare import FORM, place_of, prepare
-from mene.engines.openvino.sweep import GONE, PART, PATHS, limit
+from mene.engines.openvino.sweep import GONE, PART, PATHS, WEIGHTS, limit
+from mene.errors import UsageError
 
 pytest.importorskip("openvino")
 
@@ -107,25 +108,36 @@ def test_beyond_the_limit_the_one_not_used_for_longest_goes(
     first, second = (prepare(path).graph.parent for path in paths[:2])
     for folder, time in ((first, 2000), (second, 1000)):
         os.utime(folder / PATHS, (time, time))
-    prepare(paths[1])  # used again
-    size = sum(file.stat().st_size for file in first.iterdir())
+    size = sum(file.stat().st_size for file in first.iterdir()) + (first / WEIGHTS).stat().st_size
     monkeypatch.setenv("MENE_PREPARED_GB", str(2.5 * size / 1e9))
+    prepare(paths[1])  # used again
     third = prepare(paths[2], tell=told.append).graph.parent
     assert left_in(cache) == {second.name, third.name}
-    assert "freed" in told[-1]
+    assert "freed" in told[-1] and "(MENE_PREPARED_GB)" in told[-1]
     monkeypatch.setenv("MENE_PREPARED_GB", "0")
+    os.utime(second / PATHS, (1000, 1000))
     again = prepare(paths[0]).graph.parent
-    assert left_in(cache) == {again.name}  # what was just made stays
+    # What was just made stays, and what another process may be opening.
+    assert left_in(cache) == {third.name, again.name}
 
 
-@pytest.mark.parametrize(
-    ("said", "bytes_kept"), [("", 30e9), ("2.5", 2.5e9), ("much", 30e9), ("-1", 0)]
-)
+@pytest.mark.parametrize(("said", "bytes_kept"), [("", 30e9), ("2.5", 2.5e9), ("0", 0)])
 def test_a_limit_in_gigabytes(
     said: str, bytes_kept: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MENE_PREPARED_GB", said)
     assert limit() == bytes_kept
+
+
+@pytest.mark.parametrize("said", ["much", "30GB", "12,5", "-1", "nan", "inf"])
+def test_no_limit_in_gigabytes(
+    said: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = mini_gguf(tmp_path / "mini.gguf")
+    monkeypatch.setenv("MENE_PREPARED_GB", said)
+    with pytest.raises(UsageError, match=r"MENE_PREPARED_GB: .* such as 30"):
+        prepare(path)
+    assert left_in(cache) == set()  # said before the work
 
 
 def test_halves_go_unless_somebody_is_writing_them(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 from mene.cli.opening import downloading, open_one
 from mene.engines.base import Engine
 from mene.engines.openvino.dtype import dtype_in
+from mene.errors import EngineError
 from mene.events import nowhere
 from mene.judge.any_judge import AnyJudge
 from mene.judge.judge import Judge
 from mene.judge.jury import Jury
+from mene.judge.memory import memory_of
 from mene.judge.open import HUB_CLIENTS, fetch, open_engine
 from mene.judge.preset import SERVED, Preset, load_preset
 from mene.judge.settings import Options, Settings
@@ -49,12 +52,22 @@ def opened_in_worker(
 
     Args:
         choices: for each preset, the driver's (``choice_of``).
+
+    Raises:
+        EngineError: this machine cannot compute in the driver's number format: its verdicts would be others.
     """
     known = [load_preset(one) if isinstance(one, str) else one for one in presets]
     judges = [
         Judge(preset.model_copy(update=choice), events=nowhere, load=False, **settings)
         for preset, choice in zip(known, choices, strict=True)
     ]
+    for judge, choice in zip(judges, choices, strict=True):
+        found, wanted = dtype_in(judge.engine.identity), choice.get("dtype")
+        if wanted and found != wanted:
+            raise EngineError(
+                f"{platform.node()} computes in {found}, and this run in {wanted}, which its processor lacks or MENE_DTYPE there "
+                "forbids; start the run with MENE_DTYPE=int8 or float32, whichever all machines have"
+            )
     return judges[0] if len(judges) == 1 else Jury(judges)
 
 
@@ -85,9 +98,9 @@ def needs_of(presets: Sequence[Preset]) -> Needs:
     """Return the resources that a worker with these judges needs."""
     from mene.runs.on_ray.pipeline import Needs
 
-    known = [preset.memory for preset in presets]
+    known = [memory_of(preset) for preset in presets]
     return Needs(
-        memory=None if None in known else sum(cast("list[int]", known)),
+        memory=sum(known) if all(known) else None,
         gpus=float(any(preset.engine in HUB_CLIENTS for preset in presets)),
         cpu_too=all(preset.engine != "vllm" for preset in presets),
         served=all(preset.engine in SERVED for preset in presets),

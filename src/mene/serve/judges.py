@@ -10,7 +10,8 @@ from typing import Any
 
 from mene.errors import MeneError, UsageError, nearest
 from mene.judge.judge import Judge
-from mene.judge.preset import SERVED, Preset
+from mene.judge.memory import memory_of
+from mene.judge.preset import Preset
 from mene.serve.cache import Cache
 from mene.serve.desk import Closing, Desk, Full
 from mene.serve.door import NoSuchJudge
@@ -24,7 +25,6 @@ USUAL = (
     "default", "jev-latest", "jev-preview", "jev-1.13.0", "atla-selene", "atla-selene-mini",
 )  # fmt: skip
 LOOK_S = 5.0  # seconds between two searches for idle judges
-ROOM = 1.3  # default memory of a model, in multiples of its file size
 Open = Callable[[Preset], Judge]
 
 
@@ -206,10 +206,3 @@ class Judges:
             await asyncio.gather(*(desk.close(finish) for desk in self.desks.values()))
             self.writers.clear()
             self.desks.clear()
-
-
-def memory_of(preset: Preset) -> int:
-    """Bytes that a judge takes, as far as it is known."""
-    if preset.engine in SERVED:
-        return 0
-    return preset.memory or int((preset.weights.size or 0) * ROOM)

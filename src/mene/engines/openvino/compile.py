@@ -12,8 +12,8 @@ from typing import Any
 from filelock import FileLock
 
 from mene.engines.openvino.dtype import Dtype
-from mene.engines.openvino.prepare import WEIGHTS
 from mene.engines.openvino.runtime import openvino_runtime
+from mene.engines.openvino.sweep import WEIGHTS
 from mene.engines.openvino.weights import GROUP
 from mene.errors import ModelError
 from mene.weights.cache import free_space, is_own, known_sha256

@@ -2,8 +2,9 @@
 
 In ``float32``, probabilities are those of the weights, whatever is read beside a row. ``int8`` rounds what goes into each
 product with packed weights to 8 bits, with a scale per 32 numbers; llama.cpp does so too (with K-quants, one per 256).
-``bfloat16`` rounds weights and what goes into each product with them to 8 significant bits, and adds up in float32; it is for
-processors with AMX, a matrix unit. Everything between the products is float32 in all of them. Rounding makes differences of the
+``bfloat16`` rounds weights, and what goes into each product with them and comes out of it, to 8 significant bits, and adds up in
+float32; it is for processors with AMX, a matrix unit. Everything between the products is float32 in all of them, and so are the
+logits. Rounding makes differences of the
 seventh digit (from other rows in a batch, say) grow to the second digit. What each costs and saves: docs/engines.md.
 """
 
@@ -11,19 +12,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from glob import escape
 from pathlib import Path
 from typing import Literal, cast, get_args
 
 from mene.engines.cores import memory_size, processor_has, processor_says
 from mene.errors import UsageError
+from mene.weights.cache import cache_folder, free_space
 
 Dtype = Literal["float32", "int8", "bfloat16"]
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 # Size of a model file, in bytes, above which a format that rounds is the default: such a model needs the speed, and rounding
 # moves it less.
 LARGE = 500_000_000
-# Memory, in sizes of the model file, that bfloat16 must have to be the default: it takes 3.4 for a file of 4 bits, and as much
-# again for pages that the system may take back.
+# Memory, and free disk while the model is not prepared yet, that bfloat16 must have to be the default, in sizes of the model
+# file: for one of 4 bits it takes 3.4 of memory, and as much again for pages that the system may take back; 6.4 of disk.
 ROOM = 8
 # Values of ONEDNN_MAX_CPU_ISA that hide what int8 needs; OpenVINO would look for it all the same, and fail.
 _WITHOUT = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE")
@@ -48,7 +51,9 @@ def has_amx() -> bool:
 
 
 def _largest_isa() -> str:
-    return os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
+    # oneDNN still obeys its old name.
+    named = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA", "")
+    return named.upper()
 
 
 # The formats that round, the fastest first: what each needs of the processor, and how to tell.
@@ -89,12 +94,8 @@ def dtype_of(asked: str | None, path: Path, warn: Callable[[str], None]) -> Dtyp
     wanted = asked_dtype(asked)
     if not wanted:
         size = path.stat().st_size if path.is_file() else 0
-        if size <= LARGE:
-            return "float32"
-        memory = memory_size()
-        room = memory is None or memory >= ROOM * size
-        fit: list[Dtype] = [dtype for dtype in rounding_dtypes() if room or dtype != "bfloat16"]
-        return fit[0] if fit else "float32"
+        made = any((cache_folder() / "openvino").glob(f"{escape(path.stem[:40])}-bfloat16-*"))
+        return default_dtype(size, None if made else free_space(cache_folder()))
     if wanted not in DTYPES:
         where = "MENE_DTYPE" if os.environ.get("MENE_DTYPE") else "dtype"
         raise UsageError(
@@ -102,8 +103,24 @@ def dtype_of(asked: str | None, path: Path, warn: Callable[[str], None]) -> Dtyp
         )
     dtype = cast("Dtype", wanted)
     if dtype in _ROUNDING and dtype not in rounding_dtypes():
+        others = rounding_dtypes()
+        hint = f"; MENE_DTYPE={others[0]} is faster here" if others else ""
         warn(
-            f"this processor has no {_ROUNDING[dtype][0]}: computing in float32 instead of {dtype}"
+            f"this processor has no {_ROUNDING[dtype][0]}: computing in float32 instead of {dtype}{hint}"
         )
         return "float32"
     return dtype
+
+
+def default_dtype(size: int, disk: int | None = None) -> Dtype:
+    """Return the number format for a model that nobody asked one for.
+
+    Args:
+        size: of its file in bytes, 0 if unknown.
+        disk: free bytes where it is to be prepared; None where it is prepared already.
+    """
+    if size <= LARGE:
+        return "float32"
+    room = all(has is None or has >= ROOM * size for has in (memory_size(), disk))
+    fit: list[Dtype] = [dtype for dtype in rounding_dtypes() if room or dtype != "bfloat16"]
+    return fit[0] if fit else "float32"

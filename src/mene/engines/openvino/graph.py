@@ -85,7 +85,8 @@ def build(shape: Shape, parts: Parts, *, tied: bool, aside: Aside, dtype: Dtype 
         tied: the output matrix is the embedding matrix.
         aside: holds the weights, which the model keeps using.
         dtype: the number format of the products with weights (``dtype.py``). Those of int8 need ``for_rounding``'s weights; those
-            of bfloat16 are written into the graph, everything between them stays float32.
+            of bfloat16 are written into the graph: what goes into each and what comes out of it is rounded; everything between
+            them stays float32, and so does the product that gives the logits.
     """
     ov = openvino_runtime()
     op = ov.opset13
@@ -106,8 +107,6 @@ def build(shape: Shape, parts: Parts, *, tied: bool, aside: Aside, dtype: Dtype 
 
     words = graph.weights("token_embd")
     x = op.gather(words, ids, _int(0))
-    if dtype == "bfloat16":
-        x = op.convert(x, "f32")
     angles = op.multiply(
         op.convert(op.unsqueeze(positions, _int(-1)), "f32"),
         op.constant(shape.frequencies.astype(np.float32).reshape(1, 1, -1)),
@@ -120,9 +119,10 @@ def build(shape: Shape, parts: Parts, *, tied: bool, aside: Aside, dtype: Dtype 
     width = x.get_output_partial_shape(0)[2].get_length()
     x = op.gather(op.reshape(x, _ints([-1, width]), False), picks, _int(0))
     x = graph.norm("output_norm", x)
-    # In int8 this product is rounded like the others if the matrix has whole zero points and groups of 32 (Q8_0).
+    # In int8 this product is rounded like the others if the matrix has whole zero points and groups of 32 (Q8_0). Never in
+    # bfloat16, whose numbers near 20 are 0.1 apart: enough to change a close verdict.
     head = words if tied else graph.weights("output")
-    logits = graph.product(x, head)
+    logits = op.matmul(x, head, False, True)
     if (found := parts.adapter("output")) is not None:
         logits = op.add(logits, graph.low_rank(x, found))
     if graph.adapted is not None:
@@ -175,10 +175,8 @@ class _Graph:
         return self._summed[1]
 
     def unpacked(self, matrix: Matrix) -> Any:
-        """Return a matrix as float32, unpacked where it is used; for products in bfloat16, as that."""
+        """Return a matrix as float32, unpacked where it is used."""
         op = openvino_runtime().opset13
-        if self.dtype == "bfloat16":
-            return self.numbers(as_bfloat16(matrix))
         if isinstance(matrix, np.ndarray):
             node = self.numbers(matrix)
             return node if matrix.dtype == np.float32 else op.convert(node, "f32")
@@ -221,7 +219,10 @@ class _Graph:
         matrix, rest = self.parts.matrix(name), None
         if self.dtype == "int8" and isinstance(matrix, Packed):
             matrix, rest = for_rounding(matrix)
-        y = self.product(x, self.unpacked(matrix))
+        if self.dtype == "bfloat16":
+            y = self.product(x, self.numbers(as_bfloat16(matrix)))
+        else:
+            y = self.product(x, self.unpacked(matrix))
         if rest is not None:
             sums = self.sums(x, x.get_output_partial_shape(0)[2].get_length() // rest.shape[1])
             y = op.add(y, op.matmul(sums, op.constant(rest), False, True))
@@ -246,7 +247,7 @@ class _Graph:
         return op.convert(node, "bf16") if self.dtype == "bfloat16" else node
 
     def product(self, x: Any, matrix: Any) -> Any:
-        """Return ``x @ matrix.T``, float32."""
+        """Return ``x @ matrix.T`` as float32; in bfloat16, with numbers of that format."""
         op = openvino_runtime().opset13
         if self.dtype != "bfloat16":
             return op.matmul(x, matrix, False, True)

@@ -22,7 +22,7 @@ from mene.engines.openvino.files import identity_of, source_of
 from mene.engines.openvino.graph import build
 from mene.engines.openvino.runtime import openvino_runtime
 from mene.engines.openvino.source import Feed, Source
-from mene.engines.openvino.sweep import PART, asked_for, note_asked, sweep
+from mene.engines.openvino.sweep import PART, WEIGHTS, asked_for, limit, note_asked, sweep
 from mene.engines.transformers.cpu import give_back_memory
 from mene.errors import ModelError
 from mene.weights.cache import (
@@ -36,8 +36,9 @@ from mene.weights.cache import (
 )
 
 # Increased whenever the format changes; older prepared models are then made anew.
-FORM = 7
-GRAPH, WEIGHTS, TOKENS, FACTS = FILES = "model.xml", "model.bin", "tokenizer.json", "facts.json"
+FORM = 8
+GRAPH, TOKENS, FACTS = "model.xml", "tokenizer.json", "facts.json"
+FILES = GRAPH, WEIGHTS, TOKENS, FACTS
 SUMS = "sums.json"
 ASIDE = "aside.bin"  # used while preparing
 
@@ -67,12 +68,14 @@ def prepare(
 
     Raises:
         ModelError: a file is damaged or unsupported, or the disk is full.
+        UsageError: ``MENE_PREPARED_GB`` is no size.
     """
     folder, paths = place_of(path, adapter, dtype), asked_for(path, adapter)
     if (found := _read(folder, dtype)) is not None:
         note_asked(folder, paths)
         return found
     make_folder(folder.parent)
+    limit()  # a wrong one is said before the work
     try:
         with FileLock(folder.with_name(f"{folder.name}.lock")):
             if (found := _read(folder, dtype)) is not None:
@@ -85,18 +88,21 @@ def prepare(
                 tell(f"{path.name}: its form for OpenVINO {what} …")
             _make(path, adapter, folder, dtype)
             give_back_memory()
-        note_asked(folder, paths)
+            note_asked(folder, paths)
+            found = _read(folder, dtype)
         freed = sweep(folder, paths)
     except OSError as error:
         raise _cannot_write(folder, error.strerror or str(error)) from None
-    found = _read(folder, dtype)
     if found is None:
         raise ModelError(
             f"{folder}: cannot be read back; is the disk failing? Delete it, and try again"
         )
     if tell and freed.models:
+        which = "that are no longer used"
+        if freed.beyond:
+            which = f"to keep {limit() / 1e9:g} GB of them at most (MENE_PREPARED_GB); those not used for longest went"
         tell(
-            f"{path.name}: freed {freed.size / 1e6:,.0f} MB in {folder.parent} of prepared models that are no longer used"
+            f"{path.name}: freed {freed.size / 1e6:,.0f} MB in {folder.parent} of prepared models {which}"
         )
     return found
 
@@ -145,7 +151,10 @@ def _make(path: Path, adapter: Path | None, folder: Path, dtype: Dtype) -> None:
         part.mkdir()
         with Aside(part / ASIDE) as aside:
             graph = _graph(path, source, aside, dtype)
-            need_space(folder.parent, _size(graph) + (64 << 20), f"preparing {path.name}")
+            what = f"preparing {path.name}"
+            if dtype == "bfloat16":
+                what += " (MENE_DTYPE=int8 takes less)"
+            need_space(folder.parent, _size(graph) + (64 << 20), what)
             _write(source, graph, part, dtype)
             del graph  # free it before its source
         if folder.is_symlink():

@@ -8,9 +8,11 @@ that of the last use.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,10 +20,13 @@ from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
+from mene.errors import UsageError
 from mene.weights.cache import is_own
 
-PATHS = "paths.json"
+PATHS, WEIGHTS = "paths.json", "model.bin"
 LIMIT = 30.0  # GB of prepared models that are kept; MENE_PREPARED_GB changes it
+# Seconds for which a model that was asked for is not removed for the limit: a process may be opening it.
+OPENING = 600.0
 # Endings of folders being written and being removed; only a kill leaves them behind.
 PART, GONE = ".part", ".gone"
 _NAME = re.compile(r".*?-(?P<sums>[0-9a-f]{16}(-[0-9a-f]{16})?)-(?P<form>\d+)")
@@ -29,10 +34,11 @@ Paths = list[str]  # absolute, of the model and of its adapter, if any
 
 
 class Freed(NamedTuple):
-    """Number of prepared models removed, and their bytes."""
+    """Number of prepared models removed, their bytes, and whether some of them were useful, but beyond the limit."""
 
     models: int
     size: int
+    beyond: bool = False
 
 
 def asked_for(path: Path, adapter: Path | None) -> Paths:
@@ -58,7 +64,10 @@ def sweep(kept: Path, paths: Paths) -> Freed:
     Removed are: older formats of the same model file; prepared models of which every path has different content now, as
     ``kept`` shows; and incomplete ones that no process is writing. A missing path proves nothing: another machine or
     container may share the cache and have the file. Then the models that were not used for longest go, until all together are
-    within ``limit``.
+    within ``limit``; but none that was asked for in the last minutes.
+
+    Raises:
+        UsageError: ``MENE_PREPARED_GB`` is no size.
     """
     others = [
         folder
@@ -72,21 +81,38 @@ def sweep(kept: Path, paths: Paths) -> Freed:
     ]
     freed = [_free(folder) for folder in useless]
     left = sorted((folder for folder in others if folder not in useless), key=_last_use)
-    size = _size(kept) + sum(map(_size, left))
+    size = _size(kept) + _compiled_size(kept) + sum(map(_size, left))
+    beyond = False
     for folder in left:
-        if size <= limit():
+        if size <= limit() or time.time() - _last_use(folder) < OPENING:
             break
         freed.append(_free(folder))
         size -= freed[-1]
-    return Freed(sum(size > 0 for size in freed), sum(freed))
+        beyond = beyond or freed[-1] > 0
+    return Freed(sum(size > 0 for size in freed), sum(freed), beyond)
+
+
+def _compiled_size(folder: Path) -> int:
+    """Return about the bytes that OpenVINO will add to a model just made: as many as its weights."""
+    with suppress(OSError):
+        return (folder / WEIGHTS).stat().st_size
+    return 0
 
 
 def limit() -> float:
-    """Return the bytes of prepared models that are kept."""
+    """Return the bytes of prepared models that are kept.
+
+    Raises:
+        UsageError: ``MENE_PREPARED_GB`` is no size.
+    """
+    said = os.environ.get("MENE_PREPARED_GB") or str(LIMIT)
     try:
-        return max(0.0, float(os.environ.get("MENE_PREPARED_GB") or LIMIT)) * 1e9
+        size = float(said)
     except ValueError:
-        return LIMIT * 1e9
+        size = -1.0
+    if not 0 <= size < math.inf:
+        raise UsageError(f"MENE_PREPARED_GB: {said!r} is no number of gigabytes, such as {LIMIT:g}")
+    return size * 1e9
 
 
 def _last_use(folder: Path) -> float:
