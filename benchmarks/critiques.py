@@ -72,7 +72,9 @@ def main() -> None:
     data = data_folder(options.data)
     ledgers = sorted(options.folder.glob("*.critique.jsonl"))
     if not ledgers:
-        parser.error(f"{options.folder} holds no *.critique.jsonl; give RESULTS/JUDGE of mene bench")
+        parser.error(
+            f"{options.folder} holds no *.critique.jsonl; give RESULTS/JUDGE of mene bench"
+        )
     print("| set | critiques | rest on the response | repeat | echo | right | words |")
     print("|---|---|---|---|---|---|---|")
     for ledger in ledgers:
