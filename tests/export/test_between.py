@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny import mini_gguf, tiny_gguf
 from trained import add_adapter, make_run
 
 from mene.errors import UsageError
@@ -18,14 +17,6 @@ from mene.train.adapter import WEIGHTS, start_of, weights_of
 from mene.weights.cache import sha256
 
 pytest.importorskip("torch")
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("base")
-    path, tokens = folder / "tiny.F32.gguf", mini_gguf(folder / "tokens.gguf")
-    tiny_gguf(path, "Llama", tokens, "F32", num_hidden_layers=4, tie_word_embeddings=True)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from tiny import mini_gguf, tiny_gguf
 from trained import add_adapter, make_run
 
 from mene.engines.base import Request
@@ -48,15 +47,6 @@ def probabilities(engine: Any) -> np.ndarray:
     found = sorted(engine.run(REQUESTS), key=lambda completion: completion.index)
     engine.close()
     return np.concatenate([list(completion.probabilities.values()) for completion in found])
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of the form and the number format of the model that nano started from."""
-    folder = tmp_path_factory.mktemp("base")
-    path, tokens = folder / "tiny-base.Q4_1.gguf", mini_gguf(folder / "tokens.gguf")
-    tiny_gguf(path, "Llama", tokens, "Q4_1", num_hidden_layers=4, tie_word_embeddings=True)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,6 @@ def test_bfloat16_takes_more(monkeypatch: pytest.MonkeyPatch) -> None:
     base = load_preset("base")
     plain = memory_of(base)
     assert plain == base.memory
-    monkeypatch.setattr(formats, "has_amx", lambda: True)
     monkeypatch.setattr(formats, "_ROUNDING", {"bfloat16": ("AMX", lambda: True)})
     monkeypatch.setattr(formats, "memory_size", lambda: 24_000_000_000)
     assert memory_of(base) == pytest.approx(plain + 1.5 * 1.117e9, rel=0.01)

@@ -18,7 +18,7 @@ from mene.judge.judge import Judge
 from mene.judge.jury import Jury
 from mene.judge.memory import memory_of
 from mene.judge.open import HUB_CLIENTS, fetch, open_engine
-from mene.judge.preset import SERVED, Preset, load_preset
+from mene.judge.preset import CHOOSING, SERVED, Preset, load_preset
 from mene.judge.settings import Options, Settings
 from mene.library.load import TEMPLATES, built_in
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from mene.runs.on_ray.pipeline import Needs
 
 INSTEAD = "--on ray"
-# Engines of presets that leave something to the machine: the engine itself, or its number format.
-CHOOSING = ("embedded", "openvino")
 
 
 def opened_here(specs: list[str], settings: Options) -> AnyJudge:

@@ -39,6 +39,8 @@ _DTYPES = {
 }
 # Engines that call a server.
 SERVED = tuple(APIS)
+# Engines that leave something to the machine: the engine itself, or its number format.
+CHOOSING = ("embedded", "openvino")
 
 
 class Preset(BaseModel):
