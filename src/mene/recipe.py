@@ -101,6 +101,8 @@ class Data(BaseModel):
         make: generator (``curate/make/``) -> maximum number of points it makes, with labels correct by construction.
         critiques: share, 0 to 1, of the points with a critique that are also used for training in critique mode. With a
             teacher, the share of all points.
+        reasons: the same share for training to give the reason after a label that is given (``--explain``). The points of the
+            smaller share are among those of the larger.
         margin: minimum probability, 0 to under 1, with which a scorer must prefer the chosen critique to the rejected one
             (mean of both orders). 0 keeps all pairs without asking the scorer.
         require_span: leave out points whose critique refers to nothing in the response (``curate/critiques/span.py``). The
@@ -124,6 +126,7 @@ class Data(BaseModel):
     perturb: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     make: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     critiques: float = Field(default=0.0, ge=0, le=1)
+    reasons: float = Field(default=0.0, ge=0, le=1)
     margin: float = Field(default=0.5, ge=0, lt=1)
     require_span: bool = False
     unique: Literal["none", "exact", "near"] = "none"

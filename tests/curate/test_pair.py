@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,15 @@ from hypothesis import strategies as st
 from mene import Criterion, Sample, Scale
 from mene.curate.critiques.critique import Argued
 from mene.curate.pair import Pair, read_pairs
-from mene.curate.pairs import critique_pair, pairs_of
+from mene.curate.pairs import argued_pairs, critique_pair, pairs_of, reason_pair
 from mene.curate.raw.sources import Point
+from mene.curate.stage import Stage
 from mene.errors import UsageError
+from mene.judge.explain import request_for
 from mene.message import Message
 from mene.recipe import load_recipe
-from mene.template import load_template
+from mene.template import load_template, template_names
+from mene.verdict import Verdict
 
 LINE = Pair(
     id="s/1", source="s", mode="verdict", messages=(Message("user", "q"),), labels=("Yes", "No"),
@@ -33,11 +37,14 @@ TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
     labels=st.lists(TEXT, min_size=2, max_size=5, unique=True),
     value=st.none() | st.floats(allow_nan=False, allow_infinity=False),
     compared=st.none() | TEXT,
+    mode=st.sampled_from(["verdict", "critique", "reason"]),
 )
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_is_written_is_read(tmp_path: Path, messages, fields, labels, value, compared) -> None:
+def test_what_is_written_is_read(
+    tmp_path: Path, messages, fields, labels, value, compared, mode
+) -> None:
     pair = Pair(
-        mode="critique", messages=tuple(messages), labels=tuple(labels), label=labels[-1],
+        mode=mode, messages=tuple(messages), labels=tuple(labels), label=labels[-1],
         wrong=labels[0], value=value, compared=compared, **fields,
     )  # fmt: skip
     path = tmp_path / "pairs.jsonl"
@@ -91,3 +98,44 @@ def test_answers_stand_as_the_template_says(name: str) -> None:
     reason = f"{template.opening} It is rude.".strip()
     assert argued.chosen == f"{reason}{template.gap}{template.cue}{template.joint}{no}"
     assert argued.request.label_key[2] == template.joint
+
+
+@pytest.mark.parametrize("name", template_names())
+def test_a_reason_is_learned_as_a_judge_is_asked_for_it(name: str) -> None:
+    recipe = load_recipe("nano", [f"data.templates={{{name}: 1}}"])
+    template = load_template(name)
+    [verdict] = pairs_of(POINT, recipe)
+    pair = reason_pair(Argued(POINT, "It is rude.", "Yes", "It is kind."), recipe)
+    given = Verdict(label=pair.label)
+    asked = request_for(verdict.request, given, template.why, 1, 0.0)
+    assert replace(pair.request, index=0) == asked
+    assert pair.messages[: len(verdict.messages)] == verdict.messages
+    assert pair.messages[-2] == Message("assistant", verdict.chosen)
+    assert pair.chosen == f"{template.opening} It is rude.".strip()
+    assert pair.rejected == f"{template.opening} It is kind.".strip()
+
+
+def test_points_are_argued_as_often_as_the_recipe_says() -> None:
+    points = [replace(POINT, id=f"s/{n}") for n in range(200)]
+    recipe = load_recipe("nano", ["data.critiques=0.25", "data.reasons=0.5"])
+    stage = Stage()
+    found = {
+        point.id: [
+            pair.mode
+            for pair in argued_pairs(Argued(point, "It is rude.", "Yes", "Kind."), recipe, stage)
+        ]
+        for point in points
+    }
+    both = [modes for modes in found.values() if modes == ["critique", "reason"]]
+    alone = [modes for modes in found.values() if modes == ["reason"]]
+    assert ["critique"] not in found.values()
+    assert 30 < len(both) < 70
+    assert 30 < len(alone) < 70
+    assert stage.made == {"s": len(both) + len(alone)}
+
+
+def test_a_long_critique_is_not_a_reason() -> None:
+    recipe, stage = load_recipe("nano", ["data.critiques=1", "data.reasons=1"]), Stage()
+    long = Argued(POINT, "It is rude. " * 27, "Yes", "It is kind.")
+    assert [pair.mode for pair in argued_pairs(long, recipe, stage)] == ["critique"]
+    assert stage.dropped == {"too long for a reason": 1}

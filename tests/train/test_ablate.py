@@ -19,7 +19,7 @@ from mene.curate.make.derive import derive
 from mene.curate.make.derive import pairs as compared
 from mene.curate.make.perturb import perturb
 from mene.curate.pair import Pair
-from mene.curate.pairs import critique_pair, pairs_of
+from mene.curate.pairs import critique_pair, pairs_of, reason_pair
 from mene.curate.raw.sources import Each, Point
 from mene.curate.stage import Stage
 from mene.errors import UsageError
@@ -114,6 +114,7 @@ def test_stages_are_read_from_what_curate_writes() -> None:
     assert {p.criterion.scale.kind for p in wrong} == {"ordinal", "pairwise"}
     assert any("~pair~filler" in p.id for p in styled)
     assert all(stages_of(critique_pair(one, recipe)) == {"critiques"} for one in argued)
+    assert all(stages_of(reason_pair(one, recipe)) == {"reasons"} for one in argued)
     one = made[frozenset({"derive", "derive.yes_no"})][0]
     derived = replace(argued[0], point=one, wrong="No" if one.label == "Yes" else "Yes")
     written = critique_pair(derived, recipe)

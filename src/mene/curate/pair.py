@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -22,7 +22,6 @@ from pydantic import (
 
 from mene.engines.base import Request
 from mene.errors import UsageError
-from mene.judge.preset import Mode
 from mene.message import GAP, JOINT, Message
 
 
@@ -33,10 +32,12 @@ class Pair(BaseModel):
         id: unique among all pairs.
         source: the set or the generator.
         criterion, template: their names.
-        mode: whether its answers are labels only, or labels after a ``critique``.
+        mode: whether its answers are labels (``verdict``), labels after a ``critique``, or the ``reason`` for a label that is
+            given in the prompt.
         messages: the prompt.
         labels: of the scale, in order, as the model writes them; likewise ``label``, the right one, and ``wrong``.
-        critique, rejected_critique: for ``label`` and for ``wrong``; empty in verdict mode.
+        critique, rejected_critique: for ``label`` and for ``wrong``; empty in verdict mode. In reason mode the prompt gives
+            ``label`` for both.
         opening, cue, gap, joint: of the template; see ``Request``.
         value: a mean score as given; None for classes and pairs.
         group: rows of one group are on the same side of a split.
@@ -51,7 +52,7 @@ class Pair(BaseModel):
     source: str
     criterion: str = ""
     template: str = ""
-    mode: Mode
+    mode: Literal["verdict", "critique", "reason"]
     messages: tuple[Message, ...]
     labels: tuple[str, ...]
     label: str
@@ -96,7 +97,8 @@ class Pair(BaseModel):
             labels=self.labels,
             opening=self.opening,
             cue=self.cue,
-            critique_tokens=int(self.mode == "critique"),
+            critique_tokens=int(self.mode != "verdict"),
+            choose=self.mode != "reason",
             gap=self.gap,
             joint=self.joint,
         )
@@ -113,11 +115,11 @@ class Pair(BaseModel):
 
     def reasoned(self, critique: str) -> str:
         """Return a critique as the beginning of an answer, up to the gap; empty in verdict mode."""
-        return f"{self.opening} {critique}".strip() if self.mode == "critique" else ""
+        return f"{self.opening} {critique}".strip() if self.mode != "verdict" else ""
 
     def _answer(self, critique: str, label: str) -> str:
-        end = f"{self.cue}{self.joint}{label}"
-        return f"{self.reasoned(critique)}{self.gap}{end}" if self.mode == "critique" else end
+        reason, end = self.reasoned(critique), f"{self.cue}{self.joint}{label}"
+        return {"verdict": end, "critique": f"{reason}{self.gap}{end}", "reason": reason}[self.mode]
 
     def to_json(self) -> str:
         """Return its line in a file, without the line break."""

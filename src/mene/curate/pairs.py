@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
-from mene.curate.critiques.critique import Argued
+from mene.curate.critiques.critique import Argued, is_drawn
+from mene.curate.make.edits import words
 from mene.curate.mix import rank, template_of, wrong_label
 from mene.curate.pair import Pair
 from mene.curate.raw.sources import Point
+from mene.curate.stage import Stage
+from mene.judge.explain import follow_up
 from mene.message import Message
 from mene.recipe import Recipe
 from mene.template import Template
 from mene.text.control_tokens import CONTROL_TOKENS, TOKENS
 from mene.text.fence import break_up, control_pattern
 
+BRIEF = 80  # words of a reason at most
 _TOKENS = control_pattern(TOKENS)
 
 
@@ -32,18 +37,50 @@ def pairs_of(point: Point, recipe: Recipe) -> Iterator[Pair]:
         )
 
 
+def argued_pairs(argued: Argued, recipe: Recipe, stage: Stage) -> Iterator[Pair]:
+    """Yield the training pairs of a point with critiques: in critique mode, and in reason mode, as often as the recipe says.
+
+    Args:
+        stage: counts the reasons, and the critiques that are too long for one.
+    """
+    point = argued.point
+    if is_drawn(point, recipe.data.critiques, recipe.seed):
+        yield critique_pair(argued, recipe)
+    if is_drawn(point, recipe.data.reasons, recipe.seed):
+        # The turn that asks for a reason wants one or two sentences.
+        if len(words(argued.right)) > BRIEF:
+            stage.drop("too long for a reason", point.id, argued.right)
+        else:
+            stage.made[point.source] += 1
+            yield reason_pair(argued, recipe)
+
+
 def critique_pair(argued: Argued, recipe: Recipe) -> Pair:
     """Return the training pair of a point with critiques for its label and a wrong one, in critique mode."""
+    return _argued(argued, recipe, "critique")
+
+
+def reason_pair(argued: Argued, recipe: Recipe) -> Pair:
+    """Return the training pair of a point whose label is given and whose reason is asked for, as by ``judge/explain.py``.
+
+    Its prompt begins with that of the point's pair in verdict mode, so training reads both at the price of one.
+    """
+    pair = _argued(argued, recipe, "reason")
+    template = template_of(argued.point, recipe.data.templates, recipe.seed)
+    messages = follow_up(pair.request, pair.label, template.why)
+    return pair.model_copy(update={"messages": messages})
+
+
+def _argued(argued: Argued, recipe: Recipe, mode: Literal["critique", "reason"]) -> Pair:
     point = argued.point
-    reasons = break_up(argued.right, _TOKENS), break_up(argued.other, _TOKENS)
-    name = f"{point.id}/{point.criterion.name}/critique"
     return _pair(
         point,
         recipe,
         template_of(point, recipe.data.templates, recipe.seed),
-        name,
+        f"{point.id}/{point.criterion.name}/{mode}",
         argued.wrong,
-        reasons=reasons,
+        mode=mode,
+        reasons=(break_up(argued.right, _TOKENS), break_up(argued.other, _TOKENS)),
     )
 
 
@@ -54,11 +91,11 @@ def _pair(
     name: str,
     wrong: str,
     *,
-    reasons: tuple[str, str] | None = None,
+    mode: Literal["verdict", "critique", "reason"] = "verdict",
+    reasons: tuple[str, str] = ("", ""),
     compared: str | None = None,
 ) -> Pair:
     scale = point.criterion.scale
-    mode = "critique" if reasons else "verdict"
     messages = template.render(
         point.criterion,
         point.sample,
@@ -76,8 +113,8 @@ def _pair(
         labels=written,
         label=written[scale.labels.index(point.label)],
         wrong=written[scale.labels.index(wrong)],
-        critique=reasons[0] if reasons else "",
-        rejected_critique=reasons[1] if reasons else "",
+        critique=reasons[0],
+        rejected_critique=reasons[1],
         opening=template.opening,
         cue=template.cue,
         gap=template.gap,

@@ -24,7 +24,7 @@ from mene.curate.make.pool import MOST, Pool
 from mene.curate.make.registry import MAKERS
 from mene.curate.mix import Side, balanced, rank, side_of
 from mene.curate.own import own_points
-from mene.curate.pairs import critique_pair, pairs_of
+from mene.curate.pairs import argued_pairs, pairs_of
 from mene.curate.raw.files import left_out, unreadable, useless
 from mene.curate.raw.sources import Point, Source, find_source, source_path
 from mene.curate.report import Counts, Made, to_dict
@@ -252,7 +252,7 @@ def _write(run: _Run, chosen: list[Point], argued: dict[str, Argued], output: Pa
             mine.labels[f"{point.task}: {point.label}"] += 1
             written = list(pairs_of(point, run.recipe))
             if one := argued.get(point.name):
-                written.append(critique_pair(one, run.recipe))
+                written += argued_pairs(one, run.recipe, run.stages["reasons"])
             for pair in written:
                 files[side].write(pair.to_json() + "\n")
                 pairs[side] += 1

@@ -157,14 +157,25 @@ def request_for(
         why: the user's turn that asks for the reason.
         tokens: maximum length of the critique.
     """
-    given = Message("assistant", f"{asked.cue}{asked.joint}{verdict.label}")
     return replace(
         asked,
-        messages=(*asked.messages, given, Message("user", why)),
+        messages=follow_up(asked, str(verdict.label), why),
         critique_tokens=tokens,
         temperature=temperature,
         choose=False,
     )
+
+
+def follow_up(asked: Request, label: str, why: str) -> tuple[Message, ...]:
+    """Return the conversation in which a label is given and its reason is asked for.
+
+    Args:
+        asked: the request for the label, in verdict mode.
+        label: as the model writes it.
+        why: the user's turn that asks for the reason.
+    """
+    given = Message("assistant", f"{asked.cue}{asked.joint}{label}")
+    return (*asked.messages, given, Message("user", why))
 
 
 def key_of(identity: str, request: Request, explaining: Explaining) -> str:

@@ -121,7 +121,8 @@ def example(
     """Tokenise a pair as the engine reads it.
 
     In verdict mode the prompt ends with the cue, and a completion is a label. In critique mode the prompt ends with the
-    opening of the reasoning, and a completion is the critique, the cue, a label, and the end of the turn.
+    opening of the reasoning, and a completion is the critique, the cue, a label, and the end of the turn. In reason mode it is
+    the critique and the end of the turn.
 
     Args:
         all_labels: one completion per label instead of chosen and rejected (verdict mode).
@@ -137,10 +138,13 @@ def example(
         wholes = []
         answers = (pair.critique, pair.label), (pair.rejected_critique, pair.wrong)
         for critique, label in answers:
-            written = loaded.ids(asked.closed(text + pair.reasoned(critique)))
-            end = list(paths.shared + paths.paths[label])
-            wholes.append([*written, *end, loaded.tokenizer.eos_token_id])
-        opening = wholes[0][: common_start(loaded.ids(text), wholes[0])]
+            written = text + pair.reasoned(critique)
+            if asked.choose:
+                whole = [*loaded.ids(asked.closed(written)), *paths.shared, *paths.paths[label]]
+            else:
+                whole = loaded.ids(written)
+            wholes.append([*whole, loaded.tokenizer.eos_token_id])
+        opening = loaded.ids(text + asked.opening)
         start = min(common_start(opening, whole) for whole in wholes)
         prompt = wholes[0][:start]
         completions = [whole[start:] for whole in wholes]

@@ -47,7 +47,12 @@ class Argued:
 
 def drawn(points: Iterable[Point], share: float, seed: int) -> list[Point]:
     """Return the points that are drawn to get a critique."""
-    return [p for p in points if rank(seed, "critique", p.id, p.criterion.name) < share]
+    return [point for point in points if is_drawn(point, share, seed)]
+
+
+def is_drawn(point: Point, share: float, seed: int) -> bool:
+    """Return whether a point is drawn; one drawn for a share is drawn for every larger one."""
+    return rank(seed, "critique", point.id, point.criterion.name) < share
 
 
 def borrowed(

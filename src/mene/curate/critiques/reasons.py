@@ -39,7 +39,8 @@ def reasons(
     Raises:
         MeneError: the teacher or the scorer as a whole failed, or the file of answers cannot be used.
     """
-    share, margin, seed = recipe.data.critiques, recipe.data.margin, recipe.seed
+    data, margin, seed = recipe.data, recipe.data.margin, recipe.seed
+    share = max(data.critiques, data.reasons)
     if not share:
         return {}, None
     # No prompt shows two responses, so there is nothing to argue about.

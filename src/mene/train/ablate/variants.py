@@ -58,11 +58,11 @@ class Variant:
 def stages_of(pair: Pair) -> frozenset[str]:
     """Return the stages of curation that made a pair, by their keys under ``data`` in a recipe.
 
-    ``derive`` and ``derive.yes_no``, ``perturb`` and ``perturb.swap``, ``critiques``; none for a set's own points. A point made
-    in two steps (a derived pair with one answer changed) belongs to the last: without that step the point would not exist, but
-    without the first it would.
+    ``derive`` and ``derive.yes_no``, ``perturb`` and ``perturb.swap``, ``critiques``, ``reasons``; none for a set's own points.
+    A point made in two steps (a derived pair with one answer changed) belongs to the last: without that step the point would
+    not exist, but without the first it would.
     """
-    found = {"critiques"} if pair.mode == "critique" else set()
+    found = {"critique": {"critiques"}, "reason": {"reasons"}}.get(pair.mode, set())
     made = f"make.{pair.source}" if pair.source in MAKERS else ""
     for stage in filter(None, (pair.stage, made)):
         found |= {stage, stage.partition(".")[0]}
@@ -138,7 +138,9 @@ def _stages(recipe: Recipe, pairs: Sequence[Pair]) -> list[Variant]:
     def keeps(pair: Pair, name: str) -> bool:
         return name not in stages_of(pair)
 
-    names = [name for name in ("derive", "perturb", "make", "critiques") if name in counts]
+    names = [
+        name for name in ("derive", "perturb", "make", "critiques", "reasons") if name in counts
+    ]
     # A kind that makes up its whole stage would repeat the stage's variant.
     names += sorted(n for n in counts if "." in n and counts[n] < counts[n.partition(".")[0]])
     return [
