@@ -13,8 +13,9 @@ from trained import add_adapter, make_run
 
 from mene.errors import UsageError
 from mene.export.run import export
-from mene.train.adapter import WEIGHTS, start_of, weights_of
+from mene.train.adapter import start_of, weights_of
 from mene.weights.cache import sha256
+from mene.weights.peft import WEIGHTS
 
 pytest.importorskip("torch")
 

@@ -17,8 +17,9 @@ from typing import Any
 from mene.errors import UsageError
 from mene.export.base import Base
 from mene.export.finished import Finished, begun
-from mene.train.adapter import CONFIG, WEIGHTS, of_gguf, start_of, weights_of
+from mene.train.adapter import factors_of, start_of, weights_of
 from mene.weights.cache import sha256
+from mene.weights.peft import CONFIG, WEIGHTS
 
 
 def check_between(done: Finished, share: float) -> None:
@@ -65,7 +66,7 @@ def between(done: Finished, base: Base, share: float) -> Iterator[Finished]:
     end = load_file(done.weights / WEIGHTS)
     start = _start_of(done, base, end)
     mean = {
-        name: ((1 - share) * start[name].astype(np.float32) + share * values).astype(np.float32)
+        name: ((1 - share) * start[name] + share * values).astype(np.float32)
         for name, values in end.items()
     }
     with TemporaryDirectory(prefix="mene-between-") as folder:
@@ -76,11 +77,7 @@ def between(done: Finished, base: Base, share: float) -> Iterator[Finished]:
 
 def _start_of(done: Finished, base: Base, end: dict[str, Any]) -> dict[str, Any]:
     """Return the factors that a run started from, by PEFT's names."""
-    from safetensors.numpy import load_file
-
     assert done.recipe.adapter is not None and done.recipe.adapter.start
     start = start_of(done.recipe.adapter.start)
-    if start.is_dir():
-        return load_file(start / WEIGHTS)
     queries = next(len(v) for k, v in end.items() if k.endswith("q_proj.lora_B.weight"))
-    return of_gguf(start, end, queries // base.facts.architecture.heads).weights
+    return factors_of(start, end, queries // base.facts.architecture.heads).weights

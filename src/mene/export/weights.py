@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +13,9 @@ from mene.errors import ModelError
 from mene.export.base import Base
 from mene.export.finished import Finished
 from mene.export.gguf import Factors, adding, replacing, write_lora
-from mene.train.adapter import CONFIG, WEIGHTS
 from mene.weights.cache import need_space
 from mene.weights.convert import rewrite
-
-_LORA = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")
+from mene.weights.peft import CONFIG, WEIGHTS, factor_name, factor_of
 
 
 def write_weights(form: str, target: Path, done: Finished, base: Base, name: str) -> None:
@@ -66,14 +63,14 @@ def read_lora(folder: Path) -> tuple[Factors, dict[str, Any]]:
         raise ModelError(f"{folder}: damaged ({error}); run `mene train` again") from None
     factors: dict[str, dict[str, np.ndarray]] = {}
     for key, values in saved.items():
-        found = _LORA.fullmatch(key)
+        found = factor_of(key)
         if found is None:
             raise ModelError(f"{folder}: {key} is not a factor of LoRA; give --form merged")
         if not (np.abs(values) < np.finfo(np.float16).max).all():
             raise ModelError(
                 f"{folder}: {key} has a number that is not finite; run `mene train` again"
             )
-        factors.setdefault(found[1], {})[found[2]] = values
+        factors.setdefault(found[0], {})[found[1]] = values
     return {module: (pair["A"], pair["B"]) for module, pair in factors.items()}, config
 
 
@@ -87,7 +84,7 @@ def _write_adapter(target: Path, done: Finished, base: Base) -> None:
     config["revision"] = done.recipe.base.revision if done.recipe.base else None
     config["target_modules"] = sorted(config["target_modules"])
     halves = {
-        f"base_model.model.{module}.lora_{letter}.weight": values.astype(np.float16)
+        factor_name(module, letter): values.astype(np.float16)
         for module, pair in factors.items()
         for letter, values in zip("AB", pair, strict=True)
     }

@@ -1,13 +1,14 @@
-"""The adapter that a recipe starts from, in PEFT's form or in llama.cpp's, and the names of its files in PEFT's."""
+"""The adapter that a recipe starts from, in PEFT's form or in llama.cpp's."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
 
 from mene.engines.openvino.folder import gguf_name
 from mene.engines.openvino.gguf import row_order
@@ -16,15 +17,14 @@ from mene.errors import ModelError, UsageError
 from mene.judge.preset import load_preset, preset_names
 from mene.weights.gguf_file import read_gguf
 from mene.weights.gguf_header import check_adapter
-
-WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
-_FACTOR = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")
+from mene.weights.peft import CONFIG, WEIGHTS, factor_of
+from mene.weights.safetensors_file import read_safetensors
 
 
 class Factors(NamedTuple):
-    """The weights of an adapter, by PEFT's names (arrays or tensors), and its alpha."""
+    """The weights of an adapter by PEFT's names, float32, and its alpha."""
 
-    weights: dict[str, Any]
+    weights: dict[str, np.ndarray]
     alpha: float
 
 
@@ -90,6 +90,26 @@ def form_of(start: Path) -> Form:
     return Form(rank, alpha, (count - min(layers)) / count)
 
 
+def factors_of(start: Path, names: Iterable[str], head_size: int) -> Factors:
+    """Return the weights of what ``start_of`` returns, in either form.
+
+    Args:
+        names: of the wanted weights, as PEFT has them. What a GGUF file has beside them is returned under the file's names.
+        head_size: width of an attention head of the model.
+
+    Raises:
+        ModelError: it is damaged, or no adapter.
+    """
+    if start.is_file():
+        return of_gguf(start, names, head_size)
+    try:
+        alpha = json.loads((start / CONFIG).read_text("utf-8"))["lora_alpha"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{start / CONFIG}: cannot be read ({error})") from None
+    stored = read_safetensors(start / WEIGHTS)
+    return Factors({name: one.plain() for name, one in stored.items()}, alpha)
+
+
 def of_gguf(path: Path, names: Iterable[str], head_size: int) -> Factors:
     """Return an adapter in llama.cpp's form under PEFT's names.
 
@@ -107,14 +127,14 @@ def of_gguf(path: Path, names: Iterable[str], head_size: int) -> Factors:
     rest = {tensor.name for tensor in file.tensors}
     found = {}
     for name in names:
-        if (factor := _FACTOR.fullmatch(name)) is None or (short := gguf_name(factor[1])) is None:
+        if (factor := factor_of(name)) is None or (short := gguf_name(factor[0])) is None:
             continue
-        own = f"{short}.weight.lora_{factor[2].lower()}"
+        own = f"{short}.weight.lora_{factor[1].lower()}"
         if own not in rest:
             continue
         rest.remove(own)
         values = stored.vector(own)
-        order = row_order(head_size, short, len(values)) if turns and factor[2] == "B" else None
+        order = row_order(head_size, short, len(values)) if turns and factor[1] == "B" else None
         found[name] = values if order is None else values[order]
     return Factors(
         {**found, **{name: stored.vector(name) for name in rest}}, file.fields["adapter.lora.alpha"]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import peft
 import torch
 from peft.tuners.lora import LoraLayer
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
 from mene.engines.transformers.loaded import Loaded
@@ -19,7 +16,7 @@ from mene.judge.open import fetch
 from mene.judge.preset import Preset
 from mene.recipe import Recipe
 from mene.train import gpu
-from mene.train.adapter import CONFIG, WEIGHTS, Factors, of_gguf, start_of
+from mene.train.adapter import factors_of, start_of
 from mene.train.lower import layers_of
 
 # A layer's matrices, by their names in Llama, Qwen, Mistral and Gemma.
@@ -87,18 +84,13 @@ def _start_from(start: Path, adapted: peft.PeftModel, alpha: float, head_size: i
     """Load the weights of an adapter into a model's new one."""
     wanted = {k: tuple(v.shape) for k, v in peft.get_peft_model_state_dict(adapted).items()}
     try:
-        found = of_gguf(start, wanted, head_size) if start.is_file() else _of_peft(start)
-    except (OSError, ValueError, KeyError, SafetensorError, ModelError) as error:
+        found = factors_of(start, wanted, head_size)
+    except ModelError as error:
         raise UsageError(f"adapter.start: {start}: cannot be read ({error})") from None
     if {k: tuple(v.shape) for k, v in found.weights.items()} != wanted or found.alpha != alpha:
         raise UsageError(
             f"adapter.start: {start}: is of another rank, alpha or share of the layers, or of another base, than "
             "the recipe's"
         )
-    weights = {name: torch.as_tensor(values).float() for name, values in found.weights.items()}
+    weights = {name: torch.tensor(values) for name, values in found.weights.items()}
     peft.set_peft_model_state_dict(adapted, weights)
-
-
-def _of_peft(folder: Path) -> Factors:
-    config = json.loads((folder / CONFIG).read_text("utf-8"))
-    return Factors(load_file(folder / WEIGHTS), config["lora_alpha"])

@@ -18,10 +18,10 @@ from mene.engines.openvino.weights import Weights
 from mene.errors import ModelError
 from mene.weights.gguf_file import read_gguf
 from mene.weights.gguf_header import check_adapter
+from mene.weights.peft import CONFIG, WEIGHTS, factor_of
 from mene.weights.safetensors_file import KINDS, Stored, read_safetensors
 
 ADVICE = "; the engine transformers may use it"
-CONFIG, FACTORS = "adapter_config.json", "adapter_model.safetensors"
 # Matrices to which the graph can add an adapter.
 _ADAPTED = re.compile(r"blk\.\d+\.(attn_(q|k|v|output)|ffn_(gate|up|down))|output")
 # PEFT settings under which an adapter is not just a product of two matrices that is added.
@@ -118,16 +118,16 @@ def _peft_table(path: Path, model: Model) -> dict[str, tuple[Stored, Stored, Any
     config = read_json(path / CONFIG)
     with said_of(path / CONFIG, ADVICE):
         _check_kind(config)
-    if not (path / FACTORS).is_file():
-        raise ModelError(f"{path}: no {FACTORS} in it; save the adapter again")
-    stored = read_safetensors(path / FACTORS)
+    if not (path / WEIGHTS).is_file():
+        raise ModelError(f"{path}: no {WEIGHTS} in it; save the adapter again")
+    stored = read_safetensors(path / WEIGHTS)
     modules: dict[str, dict[str, Stored]] = {}
     with said_of(path):
         for name, entry in sorted(stored.items()):
-            found = re.fullmatch(r"base_model\.model\.(.+)\.lora_([AB])\.weight", name)
+            found = factor_of(name)
             if found is None or entry.kind not in KINDS:
                 raise ModelError(f"its tensor {name} is unknown to this engine{ADVICE}")
-            modules.setdefault(found[1], {})[found[2]] = entry
+            modules.setdefault(found[0], {})[found[1]] = entry
         if not modules:
             raise ModelError("an adapter without weights; save it again")
         table = {}

@@ -16,6 +16,7 @@ from mene.engines.folder_tokenizer import FolderTexts, feed_of, read_json, read_
 from mene.engines.openvino.graph import Parts, Shape
 from mene.engines.openvino.source import Source, layer_shapes, said_of
 from mene.errors import ModelError
+from mene.weights.peft import CONFIG
 from mene.weights.safetensors_file import KINDS, Stored, read_safetensors
 
 ADVICE = "; the engine transformers may run it (engine: transformers)"
@@ -126,7 +127,7 @@ def folder_tensors(folder: Path, config: dict[str, Any] | None = None) -> Folder
 
 def _config(folder: Path) -> dict[str, Any]:
     if not (folder / "config.json").is_file():
-        if (folder / "adapter_config.json").is_file():
+        if (folder / CONFIG).is_file():
             raise ModelError(
                 f"{folder} is an adapter, not a model; name it under `adapter` in a preset"
             )

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from mene.engines.transformers.loaded import Loaded
 from mene.errors import ModelError, UsageError
 from mene.weights.cache import folder_identity
+from mene.weights.peft import CONFIG
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # ranks for which vLLM can reserve memory
 
@@ -105,7 +106,7 @@ def _rank(folder: Path) -> int:
     Raises:
         UsageError: the folder holds no adapter, or one whose rank vLLM does not support.
     """
-    path = folder / "adapter_config.json"
+    path = folder / CONFIG
     try:
         config = json.loads(path.read_text("utf-8"))
         rank = max(int(config["r"]), *map(int, (config.get("rank_pattern") or {}).values()), 0)
