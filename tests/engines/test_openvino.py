@@ -6,6 +6,7 @@ import copy
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -307,6 +308,24 @@ def test_an_adapter_is_computed_exactly(tiny: Any, tmp_path: Path) -> None:
         plain = expected(model, engine, request)
         moved = max(moved, *(abs(plain[label] - right[label]) for label in right))
     assert moved > 0.05
+    engine.close()
+
+
+def test_an_adapter_in_bfloat16_is_near(tiny: Any, tmp_path: Path) -> None:
+    """It is more columns of its matrix there, which a request can still turn off."""
+    _, model, path = tiny
+    changed = adapter_of(model, path, tmp_path / "adapter.gguf")
+    engine = OpenVINOEngine(path, adapter=tmp_path / "adapter.gguf", dtype="bfloat16")
+    asked = requests()
+    with_it = by_index(engine.run(asked))
+    without = by_index(engine.run([replace(request, adapted=False) for request in asked]))
+    moved = 0.0
+    for request, on, off in zip(asked, with_it, without, strict=True):
+        right, plain = (expected(one, engine, request) for one in (changed, model))
+        assert_close(on.probabilities, right, within=0.05)
+        assert_close(off.probabilities, plain, within=0.05)
+        moved = max(moved, *(abs(plain[label] - right[label]) for label in right))
+    assert moved > 0.1
     engine.close()
 
 

@@ -36,7 +36,7 @@ from mene.weights.cache import (
 )
 
 # Increased whenever the format changes; older prepared models are then made anew.
-FORM = 8
+FORM = 9
 GRAPH, TOKENS, FACTS = "model.xml", "tokenizer.json", "facts.json"
 FILES = GRAPH, WEIGHTS, TOKENS, FACTS
 SUMS = "sums.json"
