@@ -215,7 +215,7 @@ def test_numbers_in_the_summary_cannot_be_taken_for_labels(
     ("judge", "criterion", "note"),
     [
         ("base", "faithfulness", "80 % of LLM-AggreFact"),
-        ("base", "tone", "scores, refusals, and pairs made to mislead"),
+        ("base", "tone", "scores, and pairs made to mislead"),
         ("base", "Is it polite?", "has not been measured"),
         ("nano", "toxicity", "has not been measured"),
         ("nano-base", "Is it polite?", "near chance"),

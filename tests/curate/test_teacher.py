@@ -153,7 +153,12 @@ def test_stopped_and_killed_it_asks_nothing_twice(recipe, server) -> None:
     ("changes", "teacher", "scorer", "message"),
     [
         (["data.critiques=0"], "nano", None, "data.critiques=0.3 --teacher nano`"),
-        (["data.critiques=0"], None, "nano", "data.critiques is 0, so --scorer has nothing to do"),
+        (
+            ["data.critiques=0"],
+            None,
+            "nano",
+            "data.critiques and data.reasons are 0, so --scorer has",
+        ),
         ([], "nano", None, "--teacher nano: nano was trained to give labels only"),
         (["data.margin=0"], "base", "nano", "data.margin is 0, so --scorer has nothing to do"),
         (["data.margin=1"], None, None, "data.margin: Input should be less than 1"),
@@ -164,6 +169,11 @@ def test_what_cannot_be_is_refused(recipe, changes, teacher, scorer, message) ->
     with pytest.raises(UsageError) as error:
         check_asked("mine", load_recipe(str(recipe), changes), teacher, scorer)
     assert message in str(error.value)
+
+
+def test_a_teacher_may_write_reasons_alone(recipe) -> None:
+    changed = load_recipe(str(recipe), ["data.critiques=0", "data.reasons=0.5"])
+    check_asked("mine", changed, "base", "nano")
 
 
 @pytest.mark.parametrize(

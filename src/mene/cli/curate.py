@@ -56,7 +56,8 @@ class CurateOptions:
     teacher: Annotated[
         str | None,
         typer.Option(
-            "--teacher", help="A judge that writes critiques, for data.critiques of the points."
+            "--teacher",
+            help="A judge that writes critiques, for data.critiques or data.reasons of the points.",
         ),
     ] = None
     scorer: Annotated[
@@ -126,9 +127,9 @@ def check_asked(spec: str, recipe: Recipe, teacher: str | None, scorer: str | No
         UsageError: the recipe wants no critiques, or keeps all of them, or the teacher writes none; the message says what to set.
     """
     who = "--teacher" if teacher else "--scorer"
-    if (teacher or scorer) and not recipe.data.critiques:
+    if (teacher or scorer) and not (recipe.data.critiques or recipe.data.reasons):
         raise UsageError(
-            f"{spec}: data.critiques is 0, so {who} has nothing to do; set the share of the points that get a "
+            f"{spec}: data.critiques and data.reasons are 0, so {who} has nothing to do; set the share of the points that get a "
             f"critique, e.g. `mene curate {spec} data.critiques=0.3 {who} {teacher or scorer}`"
         )
     if teacher and not (preset := load_preset(teacher)).writes:

@@ -128,7 +128,7 @@ def _stages(recipe: Recipe, pairs: Sequence[Pair]) -> list[Variant]:
     if not counts:
         raise UsageError(
             "train.jsonl holds the sets' own points only, of no stage that could be left out; set data.derive, "
-            "data.perturb or data.critiques in the recipe and run `mene curate` again, or use --by source"
+            "data.perturb, data.critiques or data.reasons in the recipe and run `mene curate` again, or use --by source"
         )
     if whole := [name for name, count in counts.items() if count == len(pairs)]:
         raise UsageError(
