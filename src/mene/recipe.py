@@ -131,6 +131,11 @@ class Data(BaseModel):
     require_span: bool = False
     unique: Literal["none", "exact", "near"] = "none"
 
+    @property
+    def argued(self) -> float:
+        """Share of the points that get critiques, for training before a label or after it."""
+        return max(self.critiques, self.reasons)
+
     @field_validator("derive", "perturb", "make")
     @classmethod
     def _kinds(cls, value: dict[str, int], info: ValidationInfo) -> dict[str, int]:

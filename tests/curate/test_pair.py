@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,11 +119,11 @@ def test_a_reason_is_learned_as_a_judge_is_asked_for_it(name: str) -> None:
 def test_points_are_argued_as_often_as_the_recipe_says() -> None:
     points = [replace(POINT, id=f"s/{n}") for n in range(200)]
     recipe = load_recipe("nano", ["data.critiques=0.25", "data.reasons=0.5"])
-    stage = Stage()
+    stages = defaultdict(Stage)
     found = {
         point.id: [
             pair.mode
-            for pair in argued_pairs(Argued(point, "It is rude.", "Yes", "Kind."), recipe, stage)
+            for pair in argued_pairs(Argued(point, "It is rude.", "Yes", "Kind."), recipe, stages)
         ]
         for point in points
     }
@@ -131,11 +132,19 @@ def test_points_are_argued_as_often_as_the_recipe_says() -> None:
     assert ["critique"] not in found.values()
     assert 30 < len(both) < 70
     assert 30 < len(alone) < 70
-    assert stage.made == {"s": len(both) + len(alone)}
+    assert stages["reasons"].made == {"s": len(both) + len(alone)}
 
 
 def test_a_long_critique_is_not_a_reason() -> None:
-    recipe, stage = load_recipe("nano", ["data.critiques=1", "data.reasons=1"]), Stage()
+    recipe = load_recipe("nano", ["data.critiques=1", "data.reasons=1"])
+    stages = defaultdict(Stage)
     long = Argued(POINT, "It is rude. " * 27, "Yes", "It is kind.")
-    assert [pair.mode for pair in argued_pairs(long, recipe, stage)] == ["critique"]
-    assert stage.dropped == {"too long for a reason": 1}
+    assert [pair.mode for pair in argued_pairs(long, recipe, stages)] == ["critique"]
+    assert stages["reasons"].dropped == {"too long for a reason": 1}
+
+
+def test_a_recipe_without_reasons_has_no_stage_for_them() -> None:
+    recipe, stages = load_recipe("nano", ["data.critiques=1"]), defaultdict(Stage)
+    argued = Argued(POINT, "It is rude.", "Yes", "It is kind.")
+    assert [pair.mode for pair in argued_pairs(argued, recipe, stages)] == ["critique"]
+    assert not stages

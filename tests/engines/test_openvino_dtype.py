@@ -71,7 +71,7 @@ def test_bfloat16_wants_disk_unless_the_model_is_prepared(
     for free, dtype in ((88, "bfloat16"), (87, "int8")):
         monkeypatch.setattr(formats, "free_space", lambda folder, free=free: free)
         assert dtype_of(None, path, pytest.fail) == dtype
-    (tmp_path / "cache/openvino/model[1]-bfloat16-0123456789abcdef-9").mkdir(parents=True)
+    (tmp_path / "cache/openvino/model[1]-bfloat16-0123456789abcdef-8").mkdir(parents=True)
     assert dtype_of(None, path, pytest.fail) == "bfloat16"
 
 

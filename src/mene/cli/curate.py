@@ -127,7 +127,7 @@ def check_asked(spec: str, recipe: Recipe, teacher: str | None, scorer: str | No
         UsageError: the recipe wants no critiques, or keeps all of them, or the teacher writes none; the message says what to set.
     """
     who = "--teacher" if teacher else "--scorer"
-    if (teacher or scorer) and not (recipe.data.critiques or recipe.data.reasons):
+    if (teacher or scorer) and not recipe.data.argued:
         raise UsageError(
             f"{spec}: data.critiques and data.reasons are 0, so {who} has nothing to do; set the share of the points that get a "
             f"critique, e.g. `mene curate {spec} data.critiques=0.3 {who} {teacher or scorer}`"

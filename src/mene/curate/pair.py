@@ -24,6 +24,9 @@ from mene.engines.base import Request
 from mene.errors import UsageError
 from mene.message import GAP, JOINT, Message
 
+# What a pair's answers are; see ``Pair.mode``.
+PairMode = Literal["verdict", "critique", "reason"]
+
 
 class Pair(BaseModel):
     """One line of ``train.jsonl`` or ``dev.jsonl``.
@@ -52,7 +55,7 @@ class Pair(BaseModel):
     source: str
     criterion: str = ""
     template: str = ""
-    mode: Literal["verdict", "critique", "reason"]
+    mode: PairMode
     messages: tuple[Message, ...]
     labels: tuple[str, ...]
     label: str

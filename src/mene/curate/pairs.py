@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 from mene.curate.critiques.critique import Argued, is_drawn
 from mene.curate.make.edits import words
 from mene.curate.mix import rank, template_of, wrong_label
-from mene.curate.pair import Pair
+from mene.curate.pair import Pair, PairMode
 from mene.curate.raw.sources import Point
 from mene.curate.stage import Stage
 from mene.judge.explain import follow_up
@@ -37,16 +36,17 @@ def pairs_of(point: Point, recipe: Recipe) -> Iterator[Pair]:
         )
 
 
-def argued_pairs(argued: Argued, recipe: Recipe, stage: Stage) -> Iterator[Pair]:
+def argued_pairs(argued: Argued, recipe: Recipe, stages: dict[str, Stage]) -> Iterator[Pair]:
     """Yield the training pairs of a point with critiques: in critique mode, and in reason mode, as often as the recipe says.
 
     Args:
-        stage: counts the reasons, and the critiques that are too long for one.
+        stages: ``reasons`` counts them, and the critiques that are too long for one.
     """
     point = argued.point
     if is_drawn(point, recipe.data.critiques, recipe.seed):
         yield critique_pair(argued, recipe)
     if is_drawn(point, recipe.data.reasons, recipe.seed):
+        stage = stages["reasons"]
         # The turn that asks for a reason wants one or two sentences.
         if len(words(argued.right)) > BRIEF:
             stage.drop("too long for a reason", point.id, argued.right)
@@ -57,7 +57,8 @@ def argued_pairs(argued: Argued, recipe: Recipe, stage: Stage) -> Iterator[Pair]
 
 def critique_pair(argued: Argued, recipe: Recipe) -> Pair:
     """Return the training pair of a point with critiques for its label and a wrong one, in critique mode."""
-    return _argued(argued, recipe, "critique")
+    template = template_of(argued.point, recipe.data.templates, recipe.seed)
+    return _argued(argued, recipe, template, "critique")
 
 
 def reason_pair(argued: Argued, recipe: Recipe) -> Pair:
@@ -65,18 +66,18 @@ def reason_pair(argued: Argued, recipe: Recipe) -> Pair:
 
     Its prompt begins with that of the point's pair in verdict mode, so training reads both at the price of one.
     """
-    pair = _argued(argued, recipe, "reason")
     template = template_of(argued.point, recipe.data.templates, recipe.seed)
+    pair = _argued(argued, recipe, template, "reason")
     messages = follow_up(pair.request, pair.label, template.why)
     return pair.model_copy(update={"messages": messages})
 
 
-def _argued(argued: Argued, recipe: Recipe, mode: Literal["critique", "reason"]) -> Pair:
+def _argued(argued: Argued, recipe: Recipe, template: Template, mode: PairMode) -> Pair:
     point = argued.point
     return _pair(
         point,
         recipe,
-        template_of(point, recipe.data.templates, recipe.seed),
+        template,
         f"{point.id}/{point.criterion.name}/{mode}",
         argued.wrong,
         mode=mode,
@@ -91,7 +92,7 @@ def _pair(
     name: str,
     wrong: str,
     *,
-    mode: Literal["verdict", "critique", "reason"] = "verdict",
+    mode: PairMode = "verdict",
     reasons: tuple[str, str] = ("", ""),
     compared: str | None = None,
 ) -> Pair:

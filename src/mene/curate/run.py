@@ -252,7 +252,7 @@ def _write(run: _Run, chosen: list[Point], argued: dict[str, Argued], output: Pa
             mine.labels[f"{point.task}: {point.label}"] += 1
             written = list(pairs_of(point, run.recipe))
             if one := argued.get(point.name):
-                written += argued_pairs(one, run.recipe, run.stages["reasons"])
+                written += argued_pairs(one, run.recipe, run.stages)
             for pair in written:
                 files[side].write(pair.to_json() + "\n")
                 pairs[side] += 1

@@ -61,8 +61,7 @@ def preset_yaml(done: Finished, base: Base, name: str, files: Files) -> str:
     shares = done.recipe.data.templates
     template = max(shares, key=lambda one: shares[one])
     judge = {"name": name, "about": about, **found, "template": template}
-    data = done.recipe.data
-    if not (data.critiques or data.reasons):
+    if not done.recipe.data.argued:
         judge |= {"mode": "verdict", "writes": False}  # it was not trained to reason
     if "pointwise" in (done.recipe.data.compare, *done.recipe.data.derive):
         judge["compare"] = "pointwise"  # as in training

@@ -39,8 +39,7 @@ def reasons(
     Raises:
         MeneError: the teacher or the scorer as a whole failed, or the file of answers cannot be used.
     """
-    data, margin, seed = recipe.data, recipe.data.margin, recipe.seed
-    share = max(data.critiques, data.reasons)
+    share, margin, seed = recipe.data.argued, recipe.data.margin, recipe.seed
     if not share:
         return {}, None
     # No prompt shows two responses, so there is nothing to argue about.
