@@ -55,12 +55,11 @@ def engines_of(preset: Preset) -> dict[str, Callable[[], Any]]:
     """How each engine that can is opened on the weights of a judge."""
     path = fetch(preset)
     assert path is not None
-    adapter = Path(preset.adapter) if preset.adapter else None
     engines: dict[str, Callable[[], Any]] = {
-        "openvino": lambda: OpenVINOEngine(path, adapter=adapter),
-        "llamacpp": lambda: LlamaCppEngine(path, adapter=adapter),
+        "openvino": lambda: OpenVINOEngine(path, adapters=preset.adapters),
+        "llamacpp": lambda: LlamaCppEngine(path, adapters=preset.adapters),
     }
-    if adapter is None:
+    if not preset.adapters:
         engines["transformers"] = lambda: TransformersEngine(str(path), device="cpu")
     return engines
 

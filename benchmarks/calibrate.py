@@ -16,7 +16,7 @@ import json
 import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -127,9 +127,9 @@ class Asked(NamedTuple):
 
 
 def rows_of(
-    name: str, task: Task, raw: Path, index: Index, recipe: Recipe | None
+    name: str, task: Task, raw: Path, index: Index, unseen: Callable[[Point], bool]
 ) -> Iterator[Asked]:
-    """The rows of a task, each with its criterion and the set it is of; with a recipe, its development rows alone."""
+    """The rows of a task that are ``unseen``, each with its criterion and the set it is of."""
     for source_name, most in task.sets.items():
         source = find_source(source_name)
         found: dict[str, list[Point]] = defaultdict(list)
@@ -137,7 +137,7 @@ def rows_of(
             for point in row.points:
                 if point.criterion.name not in task.questions:
                     continue
-                if recipe and side_of(point, recipe.data.development, recipe.seed) != "dev":
+                if not unseen(point):
                     continue
                 if task.criterion is None and str(point.criterion.scale).casefold() != name:
                     continue
@@ -162,6 +162,11 @@ def rows_of(
                     yield asked(point, label, name, task)
 
 
+def kept_apart(recipe: Recipe) -> Callable[[Point], bool]:
+    """Whether a point is a development row of a recipe."""
+    return lambda point: side_of(point, recipe.data.development, recipe.seed) == "dev"
+
+
 def asked(point: Point, label: str, name: str, task: Task) -> Asked:
     """A point as a row with its criterion and set."""
     criterion = (
@@ -176,7 +181,7 @@ def asked(point: Point, label: str, name: str, task: Task) -> Asked:
 
 
 def kept_rows(
-    name: str, task: Task, data: Path | None, work: Path, recipe: Recipe | None
+    name: str, task: Task, data: Path | None, work: Path, unseen: Callable[[Point], bool]
 ) -> list[Asked]:
     """``rows_of``, drawn once: finding what is in a benchmark takes minutes."""
     path = work / f"{name.replace('/', '-')}.rows.jsonl"
@@ -192,7 +197,7 @@ def kept_rows(
                 },
                 ensure_ascii=False,
             )
-            for one in rows_of(name, task, raw, index_of(bench), recipe)
+            for one in rows_of(name, task, raw, index_of(bench), unseen)
         ]
         part = path.with_suffix(".part")  # a kill leaves no half of them
         part.write_text("\n".join(lines) + "\n", "utf-8")
@@ -342,7 +347,7 @@ def main() -> None:
     parser.add_argument("--compare", choices=list(COMPARISONS), help="how pairs are judged")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
-    recipe = load_recipe(given.recipe) if given.recipe else None
+    unseen = kept_apart(load_recipe(given.recipe)) if given.recipe else lambda _: True
     preset = load_preset(given.judge).model_copy(update={"calibrations": ()})
     calibrations = []
     with Judge(preset, mode="verdict", compare=given.compare) as judge:
@@ -351,7 +356,7 @@ def main() -> None:
             rows: list[Asked] = []
             verdicts: dict[str, Verdict] = {}
             for part in (name, *task.also):
-                of_part = kept_rows(part, TASKS[part], given.data, given.work, recipe)
+                of_part = kept_rows(part, TASKS[part], given.data, given.work, unseen)
                 ledger = given.work / f"{part.replace('/', '-')}.verdicts.jsonl"
                 verdicts |= judged(judge, of_part, ledger)
                 rows += of_part

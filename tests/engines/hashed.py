@@ -64,8 +64,8 @@ class HashedModel:
         """As some tokenisers do, it drops the space of the first token."""
         return "".join(TEXTS[token] for token in tokens if token > 1).removeprefix(" ")
 
-    def empty(self, rows: int, stop: Event | None = None, adapted: bool = True) -> HashedState:
-        return HashedState(self, [[] for _ in range(rows)], stop, adapted)
+    def empty(self, rows: int, stop: Event | None = None, adapter: int | None = 0) -> HashedState:
+        return HashedState(self, [[] for _ in range(rows)], stop, adapter)
 
     def out_of_memory(self, error: Exception) -> bool:
         return isinstance(error, MemoryError)
@@ -76,12 +76,16 @@ class HashedModel:
     def close(self) -> None:
         self.open = False
 
-    def logits(self, tokens: Sequence[int | None], adapted: bool = True) -> np.ndarray:
-        """float32 (vocabulary) after a row's places, None for padding; others without its adapter."""
+    def logits(self, tokens: Sequence[int | None], adapter: int | None = 0) -> np.ndarray:
+        """float32 (vocabulary) after a row's places, None for padding; others with another adapter."""
         seen = tokens[-self.sliding_window :] if self.sliding_window else tokens
         position = sum(token is not None for token in tokens)
         mixed = hash(
-            (position, *[7] * (not adapted), *(token for token in seen if token is not None))
+            (
+                position,
+                *[7 if adapter is None else 7 + adapter] * (adapter != 0),
+                *(token for token in seen if token is not None),
+            )
         )
         values = (_EACH ^ np.uint64(mixed % 2**64)) * np.uint64(0xBF58476D1CE4E5B9)
         values = (values ^ (values >> np.uint64(29))) * np.uint64(0x94D049BB133111EB)
@@ -108,9 +112,9 @@ class HashedState:
         model: HashedModel,
         rows: list[list[int | None]],
         stop: Event | None,
-        adapted: bool,
+        adapter: int | None,
     ) -> None:
-        self.model, self.rows, self.stop, self.adapted = model, rows, stop, adapted
+        self.model, self.rows, self.stop, self.adapter = model, rows, stop, adapter
 
     def lengths(self) -> list[int]:
         return [sum(token is not None for token in row) for row in self.rows]
@@ -130,7 +134,7 @@ class HashedState:
         for number, row in enumerate(self.rows):
             for back in range(min(keep, len(tokens[number]))):
                 found[number, keep - 1 - back] = self.model.logits(
-                    row[: len(row) - back], self.adapted
+                    row[: len(row) - back], self.adapter
                 )
         return found
 
@@ -153,14 +157,14 @@ class HashedState:
         mask, ids = tree.mask(), np.array(tree.ids)
         assert (mask.sum(1) == np.array(tree.depths) + 1).all()
         rows = ([*start, *ids[mask[node]].tolist()] for node in nodes)
-        logits = np.stack([self.model.logits(row, self.adapted) for row in rows])
+        logits = np.stack([self.model.logits(row, self.adapter) for row in rows])
         if not paths:
             return logits, None
         width = max(map(len, paths))
         read = [
             [*start, *[None] * (width - len(path)), *ids[list(path)].tolist()] for path in paths
         ]
-        return logits, HashedState(self.model, read, self.stop, self.adapted)
+        return logits, HashedState(self.model, read, self.stop, self.adapter)
 
     def rewind(self, lengths: Sequence[int]) -> None:
         for row, length in zip(self.rows, lengths, strict=True):
@@ -175,11 +179,11 @@ class HashedState:
         own = [self.rows[row] for row in rows] + [row for state in more for row in state.rows]
         width = max(map(len, own))
         padded = [[*[None] * (width - len(row)), *row] for row in own]
-        return HashedState(self.model, padded, self.stop, self.adapted)
+        return HashedState(self.model, padded, self.stop, self.adapter)
 
     def repeat(self, rows: int) -> HashedState:
         [row] = self.rows
-        return HashedState(self.model, [list(row) for _ in range(rows)], self.stop, self.adapted)
+        return HashedState(self.model, [list(row) for _ in range(rows)], self.stop, self.adapter)
 
 
 def _tokens(text: str, first: int) -> list[int]:

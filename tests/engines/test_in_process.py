@@ -76,7 +76,7 @@ def plain(model: HashedModel, request: Request, context: int | None = None) -> C
             return done
     logs = {
         path: {
-            t: float(log_softmax(model.logits([*before, *path], request.adapted))[t])
+            t: float(log_softmax(model.logits([*before, *path], request.adapter))[t])
             for t in tokens
         }
         for path, tokens in paths.branches.items()
@@ -95,7 +95,7 @@ def written_by(model: HashedModel, request: Request, before: list[int], room: in
     random = np.random.default_rng(request.seed)
     written: list[int] = []
     while len(written) < room:
-        scores = model.logits([*before, *written], request.adapted)
+        scores = model.logits([*before, *written], request.adapter)
         token = int(scores.argmax())
         if request.temperature:
             weights = softmax(scores.astype(np.float64) / request.temperature)
@@ -145,7 +145,7 @@ requests = st.builds(
     temperature=st.sampled_from([0.0, 1.0]),
     seed=st.integers(0, 3),
     choose=st.booleans(),
-    adapted=st.sampled_from([True, True, False]),
+    adapter=st.sampled_from([0, 0, 1, None]),
 )
 tables = st.lists(st.one_of(st.none(), requests, requests, requests), min_size=1, max_size=8)
 models = st.builds(
@@ -367,8 +367,8 @@ def test_no_finite_logit_is_an_error_of_the_row() -> None:
     class Spoilt(HashedModel):
         __slots__ = ()
 
-        def logits(self, tokens: Any, adapted: bool = True) -> np.ndarray:
-            found = super().logits(tokens, adapted)
+        def logits(self, tokens: Any, adapter: int | None = 0) -> np.ndarray:
+            found = super().logits(tokens, adapter)
             return found * np.nan if list(tokens).count(spoilt[0]) > 4 else found
 
     engine = InProcessEngine(Spoilt())

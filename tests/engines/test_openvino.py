@@ -278,17 +278,17 @@ def test_same_verdicts_in_other_company(tiny: Any) -> None:
         assert_close(one.probabilities, other.probabilities or {}, 1e-5)
 
 
-def adapter_of(model: Any, path: Path, target: Path) -> Any:
+def adapter_of(model: Any, path: Path, target: Path, rank: int = 4) -> Any:
     """Write an adapter of random numbers, and give the model with it in its weights."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(rank)
     factors, changed = {}, copy.deepcopy(model)
     for name, module in changed.named_modules():
         if isinstance(module, torch.nn.Linear) and name != "lm_head":
-            a = random.normal(size=(4, module.in_features)).astype(np.float16) / 8
-            b = random.normal(size=(module.out_features, 4)).astype(np.float16) / 8
+            a = random.normal(size=(rank, module.in_features)).astype(np.float16) / 8
+            b = random.normal(size=(module.out_features, rank)).astype(np.float16) / 8
             factors[name] = a.astype(np.float32), b.astype(np.float32)
             module.weight.data += torch.from_numpy(
-                8 / 4 * (b.astype(np.float32) @ a.astype(np.float32))
+                8 / rank * (b.astype(np.float32) @ a.astype(np.float32))
             )
     write_lora(target, read_facts(path).architecture, "tiny", 8.0, factors)
     return changed
@@ -298,7 +298,7 @@ def test_an_adapter_is_computed_exactly(tiny: Any, tmp_path: Path) -> None:
     _, model, path = tiny
     adapter = tmp_path / "adapter.gguf"
     changed = adapter_of(model, path, adapter)
-    engine = OpenVINOEngine(path, adapter=adapter)
+    engine = OpenVINOEngine(path, adapters=[adapter])
     assert engine.identity != tiny[0].identity
     asked = requests()
     moved = 0.0
@@ -315,10 +315,10 @@ def test_an_adapter_in_bfloat16_is_near(tiny: Any, tmp_path: Path) -> None:
     """It is more columns of its matrix there, which a request can still turn off."""
     _, model, path = tiny
     changed = adapter_of(model, path, tmp_path / "adapter.gguf")
-    engine = OpenVINOEngine(path, adapter=tmp_path / "adapter.gguf", dtype="bfloat16")
+    engine = OpenVINOEngine(path, adapters=[tmp_path / "adapter.gguf"], dtype="bfloat16")
     asked = requests()
     with_it = by_index(engine.run(asked))
-    without = by_index(engine.run([replace(request, adapted=False) for request in asked]))
+    without = by_index(engine.run([replace(request, adapter=None) for request in asked]))
     moved = 0.0
     for request, on, off in zip(asked, with_it, without, strict=True):
         right, plain = (expected(one, engine, request) for one in (changed, model))
@@ -326,6 +326,28 @@ def test_an_adapter_in_bfloat16_is_near(tiny: Any, tmp_path: Path) -> None:
         assert_close(off.probabilities, plain, within=0.05)
         moved = max(moved, *(abs(plain[label] - right[label]) for label in right))
     assert moved > 0.1
+    engine.close()
+
+
+@pytest.mark.parametrize(("dtype", "within"), [("float32", 1e-3), ("bfloat16", 0.05)])
+def test_each_of_two_adapters(dtype: Any, within: float, tiny: Any, tmp_path: Path) -> None:
+    """Of different ranks."""
+    _, model, path = tiny
+    changed = adapter_of(model, path, tmp_path / "one.gguf")
+    other = adapter_of(model, path, tmp_path / "two.gguf", rank=6)
+    both = [tmp_path / "one.gguf", tmp_path / "two.gguf"]
+    engine = OpenVINOEngine(path, adapters=both, dtype=dtype)
+    asked = requests()
+    apart = 0.0
+    for number, one in ((0, changed), (1, other), (None, model), (0, changed)):
+        for request, done in zip(
+            asked, by_index(engine.run([replace(r, adapter=number) for r in asked])), strict=True
+        ):
+            right = expected(one, engine, request)
+            assert_close(done.probabilities, right, within=within)
+            against = expected(changed, engine, request)
+            apart = max(apart, *(abs(against[label] - right[label]) for label in right))
+    assert apart > 0.1
     engine.close()
 
 

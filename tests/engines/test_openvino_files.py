@@ -264,7 +264,7 @@ def test_an_adapter_of_other_shapes(shapes: list[tuple[int, ...]], tmp_path: Pat
     with pytest.raises(
         ModelError, match="adapter.gguf: this adapter was trained on another model than small"
     ):
-        OpenVINOEngine(model(tmp_path), adapter=adapter)
+        OpenVINOEngine(model(tmp_path), adapters=[adapter])
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_positions_are_scaled_as_in_llamacpp(
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
     path = model(tmp_path)
-    folder = place_of(path, None)
+    folder = place_of(path)
     folder.with_name(f"{folder.name}.lock").mkdir(parents=True)  # root may write to any folder
     with pytest.raises(ModelError, match="cannot write the prepared model: .* set MENE_CACHE"):
         OpenVINOEngine(path)
@@ -343,7 +343,7 @@ def test_what_another_user_prepared_is_not_used(tmp_path: Path) -> None:
     path = model(tmp_path)
     told: list[str] = []
     OpenVINOEngine(path)
-    folder = place_of(path, None)
+    folder = place_of(path)
     os.rename(folder, tmp_path / "elsewhere")
     folder.symlink_to(tmp_path / "elsewhere")
     OpenVINOEngine(path, tell=told.append)

@@ -52,7 +52,7 @@ def assert_the_same(folder: Path, adapter: Path | None = None) -> OpenVINOEngine
     right = TransformersEngine(
         str(folder), adapter=str(adapter) if adapter else None, device="cpu", dtype="float32"
     )
-    engine = OpenVINOEngine(folder, adapter=adapter, threads=1)
+    engine = OpenVINOEngine(folder, adapters=[adapter] if adapter else [], threads=1)
     assert engine.control_tokens == right.control_tokens
     assert engine.context == min(right.context or 0, 8192)
     assert engine._model.stops == right._model.stops
@@ -66,7 +66,7 @@ def assert_the_same(folder: Path, adapter: Path | None = None) -> OpenVINOEngine
             assert one.probabilities is not None and other.probabilities is not None
             moved = [abs(one.probabilities[x] - p) for x, p in other.probabilities.items()]
             assert max(moved) < 1e-4, (one, other)
-    later = LaterEngine(folder, adapter, None, lambda: engine, "openvino")
+    later = LaterEngine(folder, [adapter] if adapter else [], None, lambda: engine, "openvino")
     assert later.engine is engine  # the same identity
     assert (later.context, later.control_tokens) == (engine.context, engine.control_tokens)
     return engine
@@ -316,8 +316,8 @@ def test_an_adapter_says_the_same_as_peft_and_as_gguf(arch: str, tmp_path: Path)
             tensors[f"base_model.model.{module}.lora_{side}.weight"] = values
     save_file(tensors, folder / "adapter_model.safetensors")
     said = []
-    for adapter in (None, tmp_path / "adapter.gguf", folder):
-        engine = OpenVINOEngine(base, adapter=adapter, threads=1)
+    for adapters in ([], [tmp_path / "adapter.gguf"], [folder]):
+        engine = OpenVINOEngine(base, adapters=adapters, threads=1)
         (done,) = engine.run(requests()[:1])
         said.append((done.probabilities or {})["yes"])
     assert said[1] == pytest.approx(said[2], abs=1e-6)
@@ -363,7 +363,7 @@ def test_an_adapter_that_is_not_known_is_one_error(
     mine = Path(shutil.copytree(adapter, tmp_path / "adapter"))
     spoil(mine)
     with pytest.raises(ModelError, match=reason) as failed:
-        LaterEngine(whole, mine, None, unloaded, "openvino")
+        LaterEngine(whole, [mine], None, unloaded, "openvino")
     assert str(failed.value).startswith(str(mine))
     assert "\n" not in str(failed.value)
 
@@ -382,14 +382,14 @@ def test_an_adapter_of_another_model_is_told_before_anything_is_loaded(
     other = tiny_folder(tmp_path / "other", "Llama", "float32", **OTHERS[which])
     reason = r"adapter: this adapter was trained on another model than other \(model.layers.*\); give the model"
     with pytest.raises(ModelError, match=reason):
-        LaterEngine(other, adapter, None, unloaded, "openvino")
+        LaterEngine(other, [adapter], None, unloaded, "openvino")
     tiny = mini_gguf(tmp_path / "mini.gguf")
     with pytest.raises(ModelError, match=r"another model than mini.gguf \(model.layers"):
-        LaterEngine(tiny, adapter, None, unloaded, "openvino")
+        LaterEngine(tiny, [adapter], None, unloaded, "openvino")
     with pytest.raises(
         ModelError, match=r"is a PEFT folder, but llama.cpp reads only GGUF adapters; use"
     ):
-        LaterEngine(tiny, adapter, None, unloaded, "llamacpp")
+        LaterEngine(tiny, [adapter], None, unloaded, "llamacpp")
 
 
 def test_an_adapter_of_a_head_that_is_shared(tmp_path: Path) -> None:
@@ -397,7 +397,7 @@ def test_an_adapter_of_a_head_that_is_shared(tmp_path: Path) -> None:
     free = tiny_folder(tmp_path / "free", "Llama", "float32")
     adapter = peft_of(free, tmp_path / "adapter", target_modules=["lm_head"])
     with pytest.raises(ModelError, match="lm_head, which tied shares with its embeddings; the"):
-        OpenVINOEngine(tied, adapter=adapter)
+        OpenVINOEngine(tied, adapters=[adapter])
 
 
 def test_a_preset_of_folders(whole: Path, adapter: Path, tmp_path: Path) -> None:

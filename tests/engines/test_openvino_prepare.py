@@ -52,7 +52,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def answer(path: Path, adapter: Path | None = None) -> dict[str, float]:
-    engine = OpenVINOEngine(path, adapter=adapter, threads=1)
+    engine = OpenVINOEngine(path, adapters=[adapter] if adapter else [], threads=1)
     request = Request(0, (Message("user", "Is it so?"),), ("yes", "no"), "", "So:")
     [done] = engine.run([request])
     engine.close()
@@ -106,7 +106,7 @@ def test_made_once(model: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert again.feed.tokenizer.to_str() == first.feed.tokenizer.to_str()
     assert (again.graph, again.feed.context, again.feed.stops) == (first.graph, 512, frozenset({0}))
     # The same weights under another name are the same weights.
-    assert left_in(cache) == [place_of(model, None).name]
+    assert left_in(cache) == [place_of(model).name]
     known = json.loads((cache / "hashes.json").read_text())
     assert all(Path(key.split("|")[0]).exists() for key in known)
 
@@ -157,7 +157,7 @@ def test_what_is_damaged_is_told_and_made_again(model: Path, cache: Path, what: 
 
 def test_damaged_facts_change_no_verdict(model: Path) -> None:
     expected = answer(model)
-    facts = place_of(model, None) / FACTS
+    facts = place_of(model) / FACTS
     facts.write_text(facts.read_text().replace("m.content", "m.role"))
     assert answer(model) == expected
 
@@ -182,7 +182,7 @@ def test_one_that_was_killed_half_way_is_not_used_and_goes(
             patch.setattr("mene.engines.openvino.prepare.sha256", kill)
         with pytest.raises(Killed):
             prepare(model)
-    name = place_of(model, None).name
+    name = place_of(model).name
     assert left_in(cache) == [f"{name}.part"]
     prepare(model)
     assert left_in(cache) == [name]
@@ -213,7 +213,7 @@ def test_two_processes_at_once_make_it_once(model: Path, cache: Path) -> None:
     assert [process.exitcode for process in both] == [0, 0]
     assert told.get(timeout=60).endswith("is made, once …")
     assert told.empty()
-    assert left_in(cache) == [place_of(model, None).name]
+    assert left_in(cache) == [place_of(model).name]
 
 
 def test_a_full_disk_is_said_before_anything_is_written(
@@ -326,14 +326,14 @@ def test_adapters(model: Path, cache: Path, tmp_path: Path) -> None:
     assert len({round(p["yes"], 6) for p in (plain, one, other)}) == 3
     assert len(left_in(cache)) == 3
     with pytest.raises(ModelError, match="on another model than mini.gguf"):
-        OpenVINOEngine(model, adapter=lora(tmp_path / "wide.gguf", rows=64))
+        OpenVINOEngine(model, adapters=[lora(tmp_path / "wide.gguf", rows=64)])
     with pytest.raises(ModelError, match="on another model than mini.gguf"):
         deeper = lora(tmp_path / "deep.gguf", module="model.layers.3.self_attn.q_proj")
-        OpenVINOEngine(model, adapter=deeper)
+        OpenVINOEngine(model, adapters=[deeper])
     with pytest.raises(ModelError, match="not a LoRA adapter"):
-        OpenVINOEngine(model, adapter=model)
+        OpenVINOEngine(model, adapters=[model])
     with pytest.raises(ModelError, match="no such model"):
-        OpenVINOEngine(model, adapter=tmp_path / "none.gguf")
+        OpenVINOEngine(model, adapters=[tmp_path / "none.gguf"])
     assert len(left_in(cache)) == 3
 
 

@@ -45,14 +45,14 @@ def as_form(folder: Path, form: int) -> Path:
 def test_older_forms_of_the_same_file_go(tmp_path: Path, cache: Path, told: list[str]) -> None:
     path, other = mini_gguf(tmp_path / "mini.gguf"), mini_gguf(tmp_path / "o.gguf", llama__context_length=256)  # fmt: skip
     cache.mkdir(parents=True)
-    as_form(place_of(path, None), FORM - 1)
-    of_an_adapter = place_of(path, None).name.rpartition("-")[0]
+    as_form(place_of(path), FORM - 1)
+    of_an_adapter = place_of(path).name.rpartition("-")[0]
     (cache / f"{of_an_adapter}-{'0' * 16}-2").mkdir()
-    later, others = as_form(place_of(path, None), FORM + 1), as_form(place_of(other, None), 1)
+    later, others = as_form(place_of(path), FORM + 1), as_form(place_of(other), 1)
     (cache / "notes").mkdir()
     (cache / "notes.txt").write_text("mine")
     prepare(path, tell=told.append)
-    kept = {place_of(path, None).name, later.name, others.name, "notes", "notes.txt"}
+    kept = {place_of(path).name, later.name, others.name, "notes", "notes.txt"}
     assert left_in(cache) == kept
     assert [line for line in told if "freed" in line] == [
         f"mini.gguf: freed 2 MB in {cache} of prepared models that are no longer used"
@@ -64,26 +64,26 @@ def test_older_forms_of_the_same_file_go(tmp_path: Path, cache: Path, told: list
 def test_a_file_that_was_replaced_leaves_nothing(tmp_path: Path, cache: Path) -> None:
     path, other = mini_gguf(tmp_path / "mini.gguf"), tmp_path / "copy.gguf"
     prepare(path)
-    folder = place_of(path, None)
+    folder = place_of(path)
     with_adapter = folder.with_name(folder.name.replace(f"-{FORM}", f"-{'0' * 16}-{FORM}"))
     shutil.copytree(folder, with_adapter)
     asked = [str(path.resolve()), str(tmp_path)]
     (with_adapter / PATHS).write_text(json.dumps([asked]))
     mini_gguf(path, llama__context_length=256)
     prepare(path)
-    assert left_in(cache) == {place_of(path, None).name}
+    assert left_in(cache) == {place_of(path).name}
     # But not while its content is another file's too.
     other.write_bytes(path.read_bytes())
     prepare(other)
     mini_gguf(path, llama__context_length=128)
     prepare(path)
-    assert left_in(cache) == {place_of(path, None).name, place_of(other, None).name}
+    assert left_in(cache) == {place_of(path).name, place_of(other).name}
     # Nor where that one is not here: another container may share the cache, and have it.
-    kept = place_of(other, None).name
+    kept = place_of(other).name
     other.unlink()
     mini_gguf(path, llama__context_length=64)
     prepare(path)
-    assert left_in(cache) == {place_of(path, None).name, kept}
+    assert left_in(cache) == {place_of(path).name, kept}
 
 
 def test_other_files_keep_theirs(tmp_path: Path, cache: Path) -> None:
@@ -93,7 +93,7 @@ def test_other_files_keep_theirs(tmp_path: Path, cache: Path) -> None:
     mini_gguf(away, llama__context_length=256)
     path, nobodys = mini_gguf(tmp_path / "m.gguf"), mini_gguf(tmp_path / "n.gguf", llama__context_length=64)  # fmt: skip
     kept = {prepare(away).graph.parent.name, prepare(nobodys).graph.parent.name}
-    (place_of(nobodys, None) / PATHS).unlink()
+    (place_of(nobodys) / PATHS).unlink()
     nobodys.unlink()
     away.rename(tmp_path / "elsewhere.gguf")
     away.parent.rmdir()
@@ -151,7 +151,7 @@ def test_halves_go_unless_somebody_is_writing_them(
         (cache / name / "model.bin").write_bytes(bytes(1_000_000))
     with FileLock(cache / f"{busy}.lock"):
         prepare(path, tell=told.append)
-    assert left_in(cache) == {place_of(path, None).name, busy + PART}
+    assert left_in(cache) == {place_of(path).name, busy + PART}
     assert "freed 2 MB" in told[-1]
 
 
@@ -163,7 +163,7 @@ def test_any_list_of_paths(tmp_path: Path, cache: Path, paths: str) -> None:
     (other / PATHS).write_text(paths)
     prepare(path)
     assert other.exists()
-    asked = json.loads((place_of(path, None) / PATHS).read_text())
+    asked = json.loads((place_of(path) / PATHS).read_text())
     assert asked == [[str(path.resolve())]]
 
 
@@ -173,7 +173,7 @@ def test_what_cannot_be_removed_stays_whole(
     """On Windows, files that another process has open."""
     path = mini_gguf(tmp_path / "mini.gguf")
     cache.mkdir(parents=True)
-    old = as_form(place_of(path, None), FORM - 1)
+    old = as_form(place_of(path), FORM - 1)
 
     def refuse(*_: object) -> None:
         raise PermissionError(13, os.strerror(13))
@@ -182,4 +182,4 @@ def test_what_cannot_be_removed_stays_whole(
     prepare(path, tell=told.append)
     assert (old / "model.bin").exists()
     assert len(told) == 1
-    assert openvino_prepare._read(place_of(path, None), "float32") is not None
+    assert openvino_prepare._read(place_of(path), "float32") is not None

@@ -62,12 +62,15 @@ class PlayedLLM:
         # As vLLM has it: one request for all prompts, or of each its own, None for the weights alone.
         each = lora_request if isinstance(lora_request, list) else [lora_request] * len(prompts)
         asked = zip(prompts, params, each, strict=True)
-        return [self._one(p["prompt_token_ids"], s, lora == "lora") for p, s, lora in asked]
+        return [
+            self._one(p["prompt_token_ids"], s, 0 if lora == "lora" else None)
+            for p, s, lora in asked
+        ]
 
-    def _one(self, ids: list[int], params: SamplingParams, adapted: bool) -> Any:
+    def _one(self, ids: list[int], params: SamplingParams, adapter: int | None) -> Any:
         tokens, logs, text, reason = list(ids), [], "", "length"
         for _ in range(params.max_tokens):
-            logits = self.model.logits(tokens, adapted).astype(np.float64)
+            logits = self.model.logits(tokens, adapter).astype(np.float64)
             if params.logprob_token_ids is not None:  # raw: before anything restricts them
                 every = log_softmax(logits)
                 wanted = params.logprob_token_ids
@@ -118,7 +121,7 @@ def test_it_says_what_the_engine_says_that_feeds_the_model(vllm, tokens, monkeyp
     monkeypatch.setattr(steps, "ENOUGH", (" ", "e"))
     requests = [replace(one, choose=not tokens or one.index % 2 == 0) for one in requests]
     # Rows with the adapter and without it stand side by side, as verdicts and the critiques of a judge with one.
-    requests = [replace(one, adapted=bool(one.index % 3)) for one in requests]
+    requests = [replace(one, adapter=0 if one.index % 3 else None) for one in requests]
     engine, _ = engine_of(HashedModel(), "lora", rows=4)
     found = {done.index: done for done in engine.run(iter(requests))}
     wanted = {done.index: done for done in InProcessEngine(HashedModel()).run(iter(requests))}
@@ -187,7 +190,7 @@ def test_critiques_are_heard_and_may_come_without_a_label(vllm) -> None:
 
 def test_no_adapter_is_named_where_none_is_wanted(vllm) -> None:
     engine, llm = engine_of(HashedModel(), adapter="lora")
-    list(engine.run(iter([ask(0, SCALES[0], "a ", adapted=False)])))
+    list(engine.run(iter([ask(0, SCALES[0], "a ", adapter=None)])))
     plain, other = engine_of(HashedModel())
     list(plain.run(iter([ask(0, SCALES[0], "a ")])))
     assert llm.adapters == other.adapters == [None]

@@ -94,7 +94,7 @@ def test_all_forms_judge_alike(
         "adapter left out",
     ]
     engines = {
-        "adapter.gguf": (LlamaCppEngine(plain, adapter=files["adapter.gguf"]), 0.008),
+        "adapter.gguf": (LlamaCppEngine(plain, adapters=[files["adapter.gguf"]]), 0.008),
         "F32": (LlamaCppEngine(files["F32"]), 0.008),
         "merged": (TransformersEngine(str(files["merged"]), device="cpu"), 0.02),
         "all weights, merged": (TransformersEngine(others["files"]["merged"]), 0.02),

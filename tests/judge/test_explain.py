@@ -134,6 +134,28 @@ def test_a_reason_is_asked_for_behind_the_verdict_it_is_for(toy) -> None:
     assert new.usage.prompt_tokens > verdict.usage.prompt_tokens
 
 
+@pytest.mark.parametrize(
+    ("settings", "labels", "reasons", "both"),
+    [
+        ({}, 0, 0, 0),
+        ({"critic": "weights"}, 0, None, None),
+        ({"explainer": "two.gguf"}, 0, 1, 0),
+        ({"explainer": "two.gguf", "critic": "weights"}, 0, 1, None),
+    ],
+)
+def test_reasons_are_written_by_the_adapter_that_explains(
+    toy, settings, labels, reasons, both
+) -> None:
+    judge = Judge(WRITER.model_copy(update=settings), engine=toy)
+    sample = Sample(context="Paris is in France.", response="Paris is in Spain.")
+    verdict = judge(sample, criterion=FAITHFUL)
+    assert toy.seen[-1].adapter == labels
+    judge.explain(sample, verdict, FAITHFUL)
+    assert toy.seen[-1].adapter == reasons
+    judge.explain(sample, verdict, FAITHFUL, reconsider=True)  # the label is chosen anew
+    assert toy.seen[-1].adapter == both
+
+
 def test_reconsidered_behind_a_critique_that_was_not_told_the_label(toy) -> None:
     judge = judge_of(toy)
     sample = Sample(context="Paris is in France.", response="Paris is in Spain.")

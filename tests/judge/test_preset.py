@@ -109,16 +109,35 @@ def test_files_beside_a_preset_are_found_from_anywhere(
 ) -> None:
     folder = tmp_path / "judge"
     folder.mkdir()
-    for name in ("adapter.gguf", "own.jinja", "whole.gguf"):
+    for name in ("adapter.gguf", "reasons.gguf", "own.jinja", "whole.gguf"):
         (folder / name).touch()
     (folder / "judge.yaml").write_text(
-        "engine: llamacpp\nweights: {path: whole.gguf}\nadapter: adapter.gguf\ntemplate: own.jinja\n"
+        "engine: llamacpp\nweights: {path: whole.gguf}\nadapter: adapter.gguf\nexplainer: reasons.gguf\n"
+        "template: own.jinja\n"
     )
     monkeypatch.chdir(tmp_path)
     found = load_preset("judge/judge.yaml")
     assert found.weights.path == str(folder / "whole.gguf")
     assert found.adapter == str(folder / "adapter.gguf")
+    assert found.explainer == str(folder / "reasons.gguf")
+    assert found.adapters == (folder / "adapter.gguf", folder / "reasons.gguf")
     assert found.template == str(folder / "own.jinja")
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("engine: transformers\nadapter: one", "engine transformers does not use a second adapter"),
+        ("engine: vllm\nadapter: one", "one of embedded, openvino, llamacpp does"),
+        ("engine: embedded", "name the first one under adapter"),
+    ],
+)
+def test_a_second_adapter_needs_a_first_one_and_an_engine_that_uses_it(
+    text: str, advice: str
+) -> None:
+    whole = f"{text}\nweights: {{path: x}}\nexplainer: two\n"
+    with pytest.raises(UsageError, match=advice):
+        parse_preset(whole, "mine.yaml", "mine")
 
 
 def test_the_name_of_a_shipped_adapter_holds_in_another_installation(tmp_path: Path) -> None:

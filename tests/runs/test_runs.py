@@ -256,7 +256,7 @@ def test_a_run_with_nothing_to_do_loads_nothing(toy, tmp_path, monkeypatch) -> N
     monkeypatch.setattr("mene.weights.gguf_header.file_identity", lambda path: "1")
     monkeypatch.setattr(toy, "identity", "llamacpp:1")
     for expected in (1, 1, 2):
-        later = LaterEngine(tmp_path / "model.gguf", None, None, load)
+        later = LaterEngine(tmp_path / "model.gguf", (), None, load)
         run(
             judge_of(later),
             POLITE,
@@ -370,7 +370,7 @@ def test_a_judge_that_is_closed_while_it_loads_is_freed(toy, tmp_path, monkeypat
         later.close()  # as another thread may at this moment
         return toy
 
-    later = LaterEngine(tmp_path / "model.gguf", None, None, load)
+    later = LaterEngine(tmp_path / "model.gguf", (), None, load)
     for _ in range(2):
         with pytest.raises(ModelError, match="was closed"):
             _ = later.engine
@@ -390,7 +390,7 @@ def test_a_fork_does_not_wait_for_the_loading_of_its_parent(toy, tmp_path, monke
                 _ = later.engine
         return toy
 
-    later = LaterEngine(tmp_path / "model.gguf", None, None, load)
+    later = LaterEngine(tmp_path / "model.gguf", (), None, load)
     assert later.engine is toy
 
 

@@ -86,7 +86,11 @@ def with_full_paths(preset: Preset) -> Preset:
         return os.path.abspath(name) if name and os.path.exists(name) else name
 
     weights = preset.weights.model_copy(update={"path": full(preset.weights.path)})
-    changes = {"weights": weights, "adapter": full(preset.adapter)}
+    changes = {
+        "weights": weights,
+        "adapter": full(preset.adapter),
+        "explainer": full(preset.explainer),
+    }
     if built_in(TEMPLATES, preset.template) is None:
         changes["template"] = full(preset.template)
     return preset.model_copy(update=changes)

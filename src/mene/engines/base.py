@@ -41,7 +41,8 @@ class Request:
         gap: white space between a critique and the cue.
         joint: text between the cue and the label.
         thought_tokens: additional tokens for the thinking of a remote reasoning model.
-        adapted: False disables the engine's adapter, for reading and writing.
+        adapter: which of the engine's adapters is in use, for reading and writing: 0 the judge's, 1 the one that explains
+            (``Preset.explainer``), None none of them.
         hear: called with every new piece of the critique while it is written, in a thread of the engine. The joined pieces are
             the completion's ``critique``, unless the model closes a thought that it never opened. A remote engine sends one
             piece. If it raises, it is not called again, and the completion gets a note. It does not affect the answer.
@@ -59,7 +60,7 @@ class Request:
     gap: str = GAP
     joint: str = JOINT
     thought_tokens: int = 0
-    adapted: bool = True
+    adapter: int | None = 0
     hear: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -11,6 +11,7 @@ import importlib.util
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,8 +32,8 @@ class Choice(NamedTuple):
     why: str = ""
 
 
-def embedded_engine(path: Path | None = None, adapter: Path | None = None) -> Choice:
-    """Return the engine for a model with its adapter; without a model, this machine's default.
+def embedded_engine(path: Path | None = None, adapters: Sequence[Path] = ()) -> Choice:
+    """Return the engine for a model with its adapters; without a model, this machine's default.
 
     ``MENE_ENGINE`` forces one. Folders (Transformers models, PEFT adapters) use OpenVINO wherever it is installed.
 
@@ -44,7 +45,7 @@ def embedded_engine(path: Path | None = None, adapter: Path | None = None) -> Ch
             raise UsageError(f'MENE_ENGINE: no engine "{forced}"; one of {", ".join(ENGINES)}')
         return Choice(forced)
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if not missing and any(one is not None and one.is_dir() for one in (path, adapter)):
+    if not missing and any(one is not None and one.is_dir() for one in (path, *adapters)):
         return Choice("openvino")
     if platform.machine().lower() not in FASTER or sys.platform == "darwin":
         return Choice("llamacpp")

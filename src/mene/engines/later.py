@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
@@ -20,7 +20,7 @@ class LaterEngine:
     """A model that is loaded on demand, in the thread that first needs it; see ``Engine``.
 
     Args:
-        path, adapter: as for the engine to be loaded.
+        path, adapters: as for the engine to be loaded.
         context: as for the engine to be loaded.
         load: loads the engine.
         engine: name of that engine, the beginning of its identity.
@@ -30,13 +30,13 @@ class LaterEngine:
         loading_s: seconds that loading took; 0 before.
 
     Raises:
-        ModelError: the file is missing or damaged, or the adapter is for another model.
+        ModelError: the file is missing or damaged, or an adapter is for another model.
     """
 
     def __init__(
         self,
         path: Path,
-        adapter: Path | None,
+        adapters: Sequence[Path],
         context: int | None,
         load: Callable[[], Engine],
         engine: str = "llamacpp",
@@ -45,11 +45,11 @@ class LaterEngine:
         if engine == "openvino":
             from mene.engines.openvino.files import facts_of
 
-            known = facts_of(path, adapter, dtype)
+            known = facts_of(path, adapters, dtype)
             self.identity = known.identity
         else:
             known = read_header(path)
-            self.identity = gguf_identity(engine, path, adapter)
+            self.identity = gguf_identity(engine, path, adapters)
         self.control_tokens = known.control_tokens
         self.context: int | None = context_of(context, known.context)
         self.loading_s = 0.0

@@ -112,7 +112,7 @@ class Asker:
             for r in requests
             if (r.gap, r.joint, r.labels) != (GAP, JOINT, scale.labels)
         ]
-        said += [["weights alone"] for r in requests if not r.adapted]
+        said += [["weights alone"] for r in requests if r.adapter is None]
         if scale.kind == "pairwise":  # the comparison can combine the same answers differently
             said.append([scale.labels, comparison.name])
         if comparison is not TOGETHER and preset.claims:
@@ -158,7 +158,7 @@ class Asker:
             temperature=preset.temperature if tokens else 0.0,
             seed=preset.seed,
             thought_tokens=0 if tokens else preset.thought_tokens,
-            adapted=not tokens or preset.critic == "adapter",
+            adapter=0 if not tokens or preset.critic == "adapter" else None,
         )
 
     def read(self, completion: Completion, written: tuple[str, ...], scale: Scale) -> Completion:

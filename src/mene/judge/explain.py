@@ -141,7 +141,8 @@ def reason_request(
     if given.label in labels:  # in the model's spelling
         given = given.model_copy(update={"label": asked.labels[labels.index(given.label)]})
     request = request_for(asked, given, judge.template.why, tokens, judge.preset.temperature)
-    return replace(request, adapted=judge.preset.critic == "adapter"), cut
+    adapter = 0 if judge.preset.critic == "adapter" else None
+    return replace(request, adapter=1 if judge.preset.explainer else adapter), cut
 
 
 def request_for(
@@ -181,7 +182,7 @@ def follow_up(asked: Request, label: str, why: str) -> tuple[Message, ...]:
 def key_of(identity: str, request: Request, explaining: Explaining) -> str:
     """Return the hash of the whole request for a critique; a critique with another key is written anew."""
     # Usual values are left out, so that keys from before these settings existed stay valid.
-    usual = {"gap": GAP, "joint": JOINT, "thought_tokens": 0, "adapted": True}
+    usual = {"gap": GAP, "joint": JOINT, "thought_tokens": 0, "adapter": 0}
     asked = [
         value
         for f in fields(request)

@@ -86,9 +86,9 @@ def open_engine(
     if preset.engine in ("embedded", "openvino", "llamacpp"):
         path = fetch(preset, events)
         assert path is not None
-        adapter = Path(preset.adapter) if preset.adapter else None
+        adapters = preset.adapters
         embedded = preset.engine == "embedded"
-        chosen = embedded_engine(path, adapter) if embedded else Choice(preset.engine)
+        chosen = embedded_engine(path, adapters) if embedded else Choice(preset.engine)
         dtype = (
             dtype_of(preset.dtype, path, warner(events)) if chosen.name == "openvino" else "float32"
         )
@@ -97,7 +97,7 @@ def open_engine(
             return start()
         from mene.engines.later import LaterEngine
 
-        return LaterEngine(path, adapter, preset.context, start, chosen.name, dtype)
+        return LaterEngine(path, adapters, preset.context, start, chosen.name, dtype)
     if preset.engine == "transformers":
         from mene.engines.transformers.engine import TransformersEngine
 
@@ -140,13 +140,13 @@ def _start_embedded(
     events: Events,
 ) -> Engine:
     """Load a model into the chosen engine; arguments as for ``open_engine`` and ``OpenVINOEngine``."""
-    adapter = Path(preset.adapter) if preset.adapter else None
+    adapters = preset.adapters
     if chosen.name == "openvino":
         from mene.engines.openvino.engine import OpenVINOEngine
 
         return OpenVINOEngine(
             path,
-            adapter=adapter,
+            adapters=adapters,
             dtype=dtype,
             context=preset.context,
             rows=concurrency,
@@ -165,7 +165,7 @@ def _start_embedded(
 
     return LlamaCppEngine(
         path,
-        adapter=adapter,
+        adapters=adapters,
         slots=concurrency or (CRITIQUE_SLOTS if critique else 1),
         writers=concurrency or CRITIQUE_SLOTS,
         context=preset.context,

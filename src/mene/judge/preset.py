@@ -1,8 +1,8 @@
 """A judge's preset: the model, its engine, and all settings that decide a verdict.
 
 Presets are YAML that users copy and edit; built-in ones live in ``mene/library/judges``. `open.py` starts a preset's engine.
-Files that a preset names (``adapter``, ``template``, ``weights.path``) are looked up in its own folder, then in the working
-folder, so that a judge's folder can be moved.
+Files that a preset names (``adapter``, ``explainer``, ``template``, ``weights.path``) are looked up in its own folder, then in
+the working folder, so that a judge's folder can be moved.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ _DTYPES = {
 }
 # Engines that call a server.
 SERVED = tuple(APIS)
+# Engines that can hold a second adapter beside the first, and use either.
+TWO_ADAPTERS = ("embedded", "openvino", "llamacpp")
 # Engines that leave something to the machine: the engine itself, or its number format.
 CHOOSING = ("embedded", "openvino")
 
@@ -81,6 +83,8 @@ class Preset(BaseModel):
         memory: bytes of memory that a machine should have; None = not stated.
         critic: what writes critiques (and chooses the label after them): the model with its ``adapter``, or the ``weights``
             alone where the adapter was trained on labels only.
+        explainer: a second LoRA adapter of the same model, as a file or folder like ``adapter``. It writes the reasons that
+            ``explain`` asks for after a label; None: what writes critiques does. embedded, openvino and llamacpp only.
         writes: whether its critiques are worth reading; a judge trained on labels only writes nothing useful.
         explain: which rows get a critique after their verdict by default (``explaining.py``).
         calibrations: learned by ``mene align``, each applied where it fits; a criterion's own goes before a scale's.
@@ -112,6 +116,7 @@ class Preset(BaseModel):
     context: int | None = Field(default=None, ge=128, le=1 << 27)
     memory: int | None = Field(default=None, ge=0, le=1 << 50)
     critic: Literal["adapter", "weights"] = "adapter"
+    explainer: str | None = None
     writes: bool = True
     explain: Explain = "none"
     calibrations: tuple[Calibration, ...] = ()
@@ -129,6 +134,23 @@ class Preset(BaseModel):
             may = f"one of {', '.join(known)}" if known else "leave out dtype"
             raise ValueError(f"engine {self.engine} does not compute in dtype {self.dtype}; {may}")
         return self
+
+    @model_validator(mode="after")
+    def _explained(self) -> Self:
+        """Check that the engine can use a second adapter, and that there is a first one."""
+        if self.explainer and self.engine not in TWO_ADAPTERS:
+            may = ", ".join(TWO_ADAPTERS)
+            raise ValueError(
+                f"engine {self.engine} does not use a second adapter (explainer); one of {may} does"
+            )
+        if self.explainer and not self.adapter:
+            raise ValueError("explainer is a second adapter; name the first one under adapter")
+        return self
+
+    @property
+    def adapters(self) -> tuple[Path, ...]:
+        """The adapters as files, as ``Request.adapter`` numbers them."""
+        return tuple(Path(one) for one in (self.adapter, self.explainer) if one)
 
     @model_validator(mode="before")
     @classmethod
@@ -213,7 +235,10 @@ def _beside(folder: Path, preset: Preset) -> Preset:
             path = shipped
         return str(path.resolve()) if os.path.exists(path) else name
 
-    changes: dict[str, Any] = {"adapter": full(preset.adapter)}
+    changes: dict[str, Any] = {
+        "adapter": full(preset.adapter),
+        "explainer": full(preset.explainer),
+    }
     if built_in(TEMPLATES, preset.template) is None:
         changes["template"] = template = full(preset.template)
         _check_inside(folder, str(template), preset)

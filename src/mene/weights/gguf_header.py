@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,17 +129,15 @@ def check_adapter(path: Path) -> None:
         raise damaged(path, error) from None
 
 
-def gguf_identity(engine: str, path: Path, adapter: Path | None) -> str:
+def gguf_identity(engine: str, path: Path, adapters: Sequence[Path] = ()) -> str:
     """Return a string that identifies the exact weights and the engine (``Engine.identity``).
 
     Raises:
-        ModelError: the adapter is not one, or is damaged.
+        ModelError: an adapter is not one, or is damaged.
     """
-    identity = f"{engine}:{file_identity(path)}"
-    if adapter is None:
-        return identity
-    check_adapter(adapter)
-    return f"{identity}+{file_identity(adapter)}"
+    for adapter in adapters:
+        check_adapter(adapter)
+    return f"{engine}:" + "+".join(map(file_identity, (path, *adapters)))
 
 
 def check_model(path: Path, gguf: GGUF) -> None:

@@ -36,8 +36,9 @@ def save(
 
     calibrations = [chosen, *(c for c in others if of(c) != of(chosen))]
     data = as_data(preset)
-    if preset.adapter:
-        data["adapter"] = portable(preset.adapter)
+    for key in ("adapter", "explainer"):
+        if data.get(key):
+            data[key] = portable(data[key])
     data["name"] = target.stem
     data["calibrations"] = [c.model_dump(mode="json", exclude_defaults=True) for c in calibrations]
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)

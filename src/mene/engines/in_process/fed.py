@@ -73,11 +73,11 @@ class FedModel(Protocol):
         """Return the text of tokens, without control tokens, with spaces unchanged."""
         ...
 
-    def empty(self, rows: int, stop: Event | None = None, adapted: bool = True) -> State:
+    def empty(self, rows: int, stop: Event | None = None, adapter: int | None = 0) -> State:
         """Return a state with ``rows`` rows that have read nothing.
 
         Args:
-            adapted: read with the adapter, where the model has one; False: without it.
+            adapter: see ``Request``; without effect where the model has none.
         """
         ...
 

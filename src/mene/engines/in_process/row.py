@@ -48,7 +48,7 @@ class Row:
     def kind(self) -> tuple[object, ...]:
         """Rows of the same kind may share a batch: same mode, same weights, same tree of labels."""
         request = self.request
-        return (*request.label_key, self.room > 0, request.choose, request.adapted)
+        return (*request.label_key, self.room > 0, request.choose, request.adapter)
 
     def completion(
         self, logs: dict[Path, dict[int, float]] | None, seconds: float, instead: str

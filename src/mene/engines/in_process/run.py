@@ -45,14 +45,16 @@ class Start:
         tokens: of the prefix.
         state: a batch of one that has read them.
         ahead: what has been read of the next tree.
-        adapted: whether the weights were used with their adapter.
+        adapter: the one in use (``Request``).
+        others: tokens and state of the prefix that was read with another adapter last, by that adapter.
         stop: set by another thread to end the run.
     """
 
     tokens: list[int] = field(default_factory=list)
     state: State | None = None
     ahead: Ahead | None = None
-    adapted: bool = True
+    adapter: int | None = 0
+    others: dict[int | None, tuple[list[int], State | None]] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
 
     def obey(self, stop: threading.Event) -> None:
@@ -64,16 +66,20 @@ class Start:
 
 def share(rows: list[Row], start: Start, means: Means) -> None:
     """Extend ``start`` to the rows' common prefix, computing only what is missing."""
-    adapted = rows[0].request.adapted
-    if adapted != start.adapted:
-        start.tokens, start.state, start.adapted = [], None, adapted
+    adapter = rows[0].request.adapter
+    if adapter != start.adapter:
+        # Labels and their reasons may come by turns.
+        start.others[start.adapter] = start.tokens, start.state
+        start.tokens, start.state = start.others.pop(adapter, ([], None))
+        start.adapter = adapter
+        start.obey(start.stop)
     start.ahead = None
     common = shared_start(rows)
     kept = common_start(start.tokens, common)
     for row in rows:
         row.cached = len(common)
     rows[0].cached = kept  # the first row accounts for the tokens that were computed
-    state = start.state or means.model.empty(1, start.stop, adapted)
+    state = start.state or means.model.empty(1, start.stop, adapter)
     state.rewind([kept])
     try:
         if len(common) > kept:
@@ -81,7 +87,7 @@ def share(rows: list[Row], start: Start, means: Means) -> None:
     except Exception as error:
         _check_memory(error, means, "prompt")
         # Without a shared prefix: the rows compute it themselves, or fail one by one.
-        common, state = [], means.model.empty(1, start.stop, adapted)
+        common, state = [], means.model.empty(1, start.stop, adapter)
         for row in rows:
             row.cached = 0
     start.tokens, start.state = common, state

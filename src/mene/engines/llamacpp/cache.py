@@ -52,7 +52,8 @@ class Caches:
         self._group = group
         # Slot -> the tokens in its cache that `read` has read; more may follow them there.
         self._cached: dict[int, list[int]] = {}
-        self._bare: set[int] = set()  # slots whose cache was computed without the adapter
+        # Slot -> the adapters that its cache was computed with, where these are not the usual ones.
+        self._lora: dict[int, dict[str, Any]] = {}
         # Slots that share a context were used at once, so the layout of their cache is not reproducible.
         self._mixed = False
 
@@ -105,12 +106,11 @@ class Caches:
         return answer
 
     def _known(self, slot: int, body: dict[str, Any]) -> list[int]:
-        """Return the usable tokens in this slot: those read in the same way as ``body`` asks for, with or without the
-        adapter."""
-        known, bare = self._cached.pop(slot, []), bool(_lora(body))
-        if bare == (slot in self._bare):
+        """Return the usable tokens in this slot: those read with the adapters that ``body`` asks for."""
+        known, lora = self._cached.pop(slot, []), _lora(body)
+        if lora == self._lora.get(slot, {}):
             return known
-        self._bare ^= {slot}
+        self._lora[slot] = lora
         return []
 
     def _read_most(
@@ -198,7 +198,7 @@ class Caches:
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._cached = dict.fromkeys(self._slots, tokens)
-        self._bare.clear()
+        self._lora.clear()
         return read
 
     def lose(self, slot: int) -> None:
@@ -227,7 +227,7 @@ class Caches:
 
 
 def _lora(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a request that disables the adapter; empty where it is used."""
+    """Return the part of a request that chooses other adapters than the usual ones."""
     return {"lora": body["lora"]} if "lora" in body else {}
 
 

@@ -59,8 +59,10 @@ def start(wanted: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     xllamacpp: Any = module  # compiled, without type stubs
     params = xllamacpp.CommonParams()
     params.model.path = wanted["model"]
-    if wanted["adapter"]:
-        params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(wanted["adapter"], 1.0)]
+    params.lora_adapters = [
+        xllamacpp.CommonAdapterLoraInfo(path, float(number == 0))
+        for number, path in enumerate(wanted["adapters"])
+    ]
     params.n_ctx = wanted["context"]
     params.n_parallel = wanted["slots"]
     params.kv_unified = wanted["unified"]

@@ -12,7 +12,7 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from itertools import chain, islice, takewhile
 from pathlib import Path
@@ -49,7 +49,7 @@ class LlamaCppEngine:
 
     Args:
         path: the GGUF file.
-        adapter: a LoRA adapter as GGUF.
+        adapters: LoRA adapters as GGUF, as ``Request.adapter`` numbers them.
         slots: sequences processed at once; fewer where memory is short. One is fastest for verdicts (a single prompt keeps a
             CPU busy), several for critiques.
         writers: with one slot, number of texts without a label (``Request.choose`` is False) written at once, as far as the
@@ -66,7 +66,7 @@ class LlamaCppEngine:
         self,
         path: Path,
         *,
-        adapter: Path | None = None,
+        adapters: Sequence[Path] = (),
         slots: int = 1,
         writers: int = 1,
         context: int | None = None,
@@ -79,7 +79,7 @@ class LlamaCppEngine:
         self.slots = _affordable_slots(
             min(slots, MOST), self.context * header.kv_values_per_token * 2
         )
-        self.identity = gguf_identity("llamacpp", path, adapter)
+        self.identity = gguf_identity("llamacpp", path, adapters)
         # Several slots have a context each, so that a token attends to its own row only. A single slot shares one context
         # with the writers, which run when no verdict is in progress.
         self._pooled = self.slots == 1
@@ -91,7 +91,7 @@ class LlamaCppEngine:
         folder = Path(tempfile.gettempdir()) / f"mene-{secrets.token_hex(8)}"
         self._settings = {
             "model": str(path),
-            "adapter": str(adapter) if adapter else None,
+            "adapters": list(map(str, adapters)),
             "context": self.context * (1 if self._pooled else self.slots),
             "slots": sequences,
             "unified": self._pooled,
@@ -119,8 +119,9 @@ class LlamaCppEngine:
             context=self.context,
         )
         self._process.on_restart = self._caches.clear
+        self._adapters = range(len(adapters))
         self._shared = SharedStart(
-            self._texts, self._caches, self._turns, adapter is not None, self._gone
+            self._texts, self._caches, self._turns, bool(adapters), self._gone
         )
 
     @property
@@ -189,7 +190,7 @@ class LlamaCppEngine:
     ) -> Iterator[dict[str, Any]]:
         """Continue a chat; yield the pieces of llama.cpp's ``/completion`` for the parameters in ``body``.
 
-        The adapter is disabled, since it was trained only to judge. No verdict is computed meanwhile, so none depends on the
+        Adapters are disabled, since they were trained only to judge. No verdict is computed meanwhile, so none depends on the
         text
         written here.
 
@@ -202,8 +203,8 @@ class LlamaCppEngine:
         if turn is None:
             raise ModelError(CLOSED) if self._process.closed else Stopped("stopped")
         try:
-            bare = self._without_adapter()
-            yield from pieces({**body, **bare, "prompt": text, "id_slot": turn.slot}, calls)
+            lora = self._lora(None)
+            yield from pieces({**body, **lora, "prompt": text, "id_slot": turn.slot}, calls)
         except EngineError:
             if self._process.closed:
                 raise ModelError(CLOSED) from None
@@ -212,9 +213,11 @@ class LlamaCppEngine:
             self._caches.lose(turn.slot)
             self._turns.give_back(turn)
 
-    def _without_adapter(self) -> dict[str, Any]:
-        """Return the part of a request that disables the adapter."""
-        return {"lora": [{"id": 0, "scale": 0.0}]} if self._settings["adapter"] else {}
+    def _lora(self, used: int | None) -> dict[str, Any]:
+        """Return the part of a request that chooses the adapter; empty for the first, which llama.cpp uses by itself."""
+        if used == 0 or not self._adapters:
+            return {}
+        return {"lora": [{"id": one, "scale": float(one == used)} for one in self._adapters]}
 
     def _in_turn(self, request: Request, text: str, calls: Calls) -> Completion:
         """Judge when this request gets its turn."""
@@ -246,10 +249,10 @@ class LlamaCppEngine:
             steps = judgement(request, text, paths, self._room(request, text), done, heard)
             beside = self._pooled and not turn.alone
             read = self._caches.read_beside_others if beside else self._caches.read
-            bare = {} if request.adapted else self._without_adapter()
-            answer = read({**next(steps), **bare}, slot, calls, heard.so_far if heard else None)
+            lora = self._lora(request.adapter)
+            answer = read({**next(steps), **lora}, slot, calls, heard.so_far if heard else None)
             while True:
-                answer = self._caches.complete({**steps.send(answer), **bare}, slot, calls)
+                answer = self._caches.complete({**steps.send(answer), **lora}, slot, calls)
         except StopIteration:
             self._process.row_done()
         except (Stopped, ModelError):

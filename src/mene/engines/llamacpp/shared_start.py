@@ -45,8 +45,8 @@ class SharedStart:
         """Read the prefix that all of ``first`` share, and copy its KV cache to every slot."""
         prompts: list[str] = []
         for request in first:
-            if not request.adapted and self._has_adapter:
-                return  # the prefix is read with the adapter, and llama.cpp's cache depends on it
+            if request.adapter != 0 and self._has_adapter:
+                return  # the prefix is read with the first adapter, and llama.cpp's cache depends on it
             with suppress(EngineError):  # the row itself will report it
                 prompts.append(self._texts.prompt(request))
         if len(prompts) < 2:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mene.engines.cores import physical_cores
@@ -24,7 +24,8 @@ class OpenVINOEngine(InProcessEngine):
 
     Args:
         path: a GGUF file, or a Transformers folder (``config.json``, ``*.safetensors``, ``tokenizer.json``).
-        adapter: a LoRA adapter, a GGUF file or a PEFT folder; computed beside the weights, without rounding into them.
+        adapters: LoRA adapters, GGUF files or PEFT folders, as ``Request.adapter`` numbers them; computed beside the weights,
+            without rounding into them.
         dtype: the number format to compute in; ``float32`` rounds nothing (``dtype.py``).
         context: maximum number of tokens of prompt and answer; default: what the model was trained on, at most 8192.
         threads: default: one per physical core.
@@ -40,7 +41,7 @@ class OpenVINOEngine(InProcessEngine):
         self,
         path: Path,
         *,
-        adapter: Path | None = None,
+        adapters: Sequence[Path] = (),
         dtype: Dtype = "float32",
         context: int | None = None,
         threads: int | None = None,
@@ -59,8 +60,8 @@ class OpenVINOEngine(InProcessEngine):
         from mene.engines.openvino.model import OpenVINOModel
         from mene.engines.openvino.prepare import prepare
 
-        identity = facts_of(path, adapter, dtype).identity
-        prepared = prepare(path, adapter, tell, dtype=dtype)
+        identity = facts_of(path, adapters, dtype).identity
+        prepared = prepare(path, adapters, tell, dtype=dtype)
         model = OpenVINOModel(prepared, identity, threads or physical_cores(), dtype)
         limit = context_of(context, prepared.feed.context)
         super().__init__(model, batch_tokens=batch_tokens, context=limit, rows=rows or ROWS)

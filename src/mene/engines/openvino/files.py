@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,8 +26,8 @@ class Facts:
     control_tokens: frozenset[str]
 
 
-def facts_of(path: Path, adapter: Path | None, dtype: Dtype = "float32") -> Facts:
-    """Read and check all that is quick: headers, settings, whether the adapter fits the model.
+def facts_of(path: Path, adapters: Sequence[Path] = (), dtype: Dtype = "float32") -> Facts:
+    """Read and check all that is quick: headers, settings, whether the adapters fit the model.
 
     Args:
         dtype: the number format to compute in; part of the identity where it rounds.
@@ -40,31 +41,31 @@ def facts_of(path: Path, adapter: Path | None, dtype: Dtype = "float32") -> Fact
     else:
         header = read_header(path)
         context, control_tokens = header.context, header.control_tokens
-    if adapter is not None:
+    if adapters:
         if path.is_dir():
             model = Model(path.name, folder_type(path), folder_tensors(path))
         else:
             found = read_gguf(path)
             arch = found.fields["general.architecture"]
             model = Model(path.name, arch, Weights(path, found))
-        check_fits(adapter, model)
-    names = [identity_of(one) for one in (path, adapter) if one is not None]
+        for adapter in adapters:
+            check_fits(adapter, model)
+    names = map(identity_of, (path, *adapters))
     kind = "" if dtype == "float32" else f"{dtype}:"
     return Facts(f"openvino:{kind}" + "+".join(names), context, control_tokens)
 
 
-def source_of(path: Path, adapter: Path | None = None) -> Source:
-    """Read a model, and the adapter to use with it.
+def source_of(path: Path, adapters: Sequence[Path] = ()) -> Source:
+    """Read a model, and the adapters to use with it.
 
     Raises:
         ModelError: a file is damaged or unsupported, or the adapter is for another model.
     """
     source = folder_source(path) if path.is_dir() else gguf_source(path)
-    if adapter is None:
-        return source
     model = Model(path.name, source.arch, source.tensors)
-    low_rank = read_adapter(adapter, model, source.shape.head_size)
-    return replace(source, parts=replace(source.parts, adapter=low_rank.get))
+    found = [read_adapter(one, model, source.shape.head_size) for one in adapters]
+    each = tuple(low_rank.get for low_rank in found)
+    return replace(source, parts=replace(source.parts, adapters=each))
 
 
 def identity_of(path: Path) -> str:

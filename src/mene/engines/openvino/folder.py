@@ -104,7 +104,7 @@ def folder_source(folder: Path) -> Source:
     def vector(name: str) -> np.ndarray | None:
         return tensors.vector(name) if name in tensors else None
 
-    parts = Parts(lambda name: tensors.matrix(f"{name}.weight"), vector, lambda name: None)
+    parts = Parts(lambda name: tensors.matrix(f"{name}.weight"), vector)
     arch = _TYPES[config["model_type"]]
     return Source(arch, shape, parts, "output.weight" not in tensors, feed, tensors)
 

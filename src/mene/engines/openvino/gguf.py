@@ -86,7 +86,7 @@ def _source(found: GGUF, weights: Weights, shape: Shape, order: Order) -> Source
         stops=frozenset(end for end in ends if type(end) is int),
         begin=begin if adds_begin(fields) and type(begin) is int else None,
     )
-    parts = Parts(matrix, vector, lambda name: None)
+    parts = Parts(matrix, vector)
     arch = found.fields["general.architecture"]
     return Source(arch, shape, parts, "output.weight" not in weights, feed, weights)
 

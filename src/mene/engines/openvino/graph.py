@@ -10,7 +10,7 @@ Inputs and outputs for B sequences, each fed T tokens after P tokens in its KV c
     positions  (B, T) int64      depth of each token in its own sequence
     mask       (B, 1, T, P + T) float32    added to the attention scores: 0, or a large negative number
     picks      (N,) int64       places, numbered over B * T, whose logits are computed
-    adapted    (1,) float32     only with an adapter: 1 to use it, 0 to use the weights alone
+    adapted    (adapters,) float32    only with adapters: 1 for the one in use, 0 for others; all 0 for the weights alone
     past.L.key, past.L.value    (B, kv heads, P, head size) float32, for each layer L: the KV cache
     logits     (N, vocabulary) float32
     new.L.key, new.L.value      (B, kv heads, T, head size) float32: to be added to the cache
@@ -65,18 +65,27 @@ class LowRank:
 
 
 @dataclass(frozen=True, slots=True)
+class Stacked:
+    """All adapters of one matrix, as one of their ranks' sum. ``switch``: node (rank,), 1 for the ranks in use, 0 for others."""
+
+    a: np.ndarray
+    b: np.ndarray
+    switch: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """The source of the graph's numbers. Names are GGUF's, without ``.weight``.
 
     Attributes:
         matrix: name -> weights (out, in); q and k in the row order of Transformers.
         vector: name -> float32, or None where the model has no such vector.
-        adapter: name -> the adapter of that matrix, or None.
+        adapters: each name -> the adapter of that matrix, or None.
     """
 
     matrix: Callable[[str], Matrix]
     vector: Callable[[str], np.ndarray | None]
-    adapter: Callable[[str], LowRank | None]
+    adapters: tuple[Callable[[str], LowRank | None], ...] = ()
 
 
 def build(shape: Shape, parts: Parts, *, tied: bool, aside: Aside, dtype: Dtype = "float32") -> Any:
@@ -124,8 +133,8 @@ def build(shape: Shape, parts: Parts, *, tied: bool, aside: Aside, dtype: Dtype 
     # bfloat16, whose numbers near 20 are 0.1 apart: enough to change a close verdict.
     head = words if tied else graph.weights("output")
     logits = op.matmul(x, head, False, True)
-    if (found := parts.adapter("output")) is not None:
-        logits = op.add(logits, graph.low_rank(x, found))
+    if (adapter := graph.adapter("output")) is not None:
+        logits = op.add(logits, graph.low_rank(x, adapter))
     if graph.adapted is not None:
         inputs.append(graph.adapted)
     result = op.result(logits)
@@ -160,6 +169,7 @@ class _Graph:
         self.added: list[Any] = []  # results
         self._summed: Any = None
         self._short: dict[int, tuple[Any, Any]] = {}  # id of a node -> itself, and it in bfloat16
+        self._switches: dict[tuple[int, ...], Any] = {}
         self.dtype = dtype
 
     def weights(self, name: str) -> Any:
@@ -217,7 +227,7 @@ class _Graph:
 
     def linear(self, name: str, x: Any) -> Any:
         op = openvino_runtime().opset13
-        matrix, adapter = self.parts.matrix(name), self.parts.adapter(name)
+        matrix, adapter = self.parts.matrix(name), self.adapter(name)
         if self.dtype == "bfloat16":
             y = self.rounded(x, as_bfloat16(matrix), adapter)
         else:
@@ -234,19 +244,37 @@ class _Graph:
             y = op.add(y, op.constant(bias))
         return y
 
-    def low_rank(self, x: Any, adapter: LowRank) -> Any:
+    def adapter(self, name: str) -> Stacked | None:
+        """Return the adapters of a matrix, in bfloat16 with zeros up to a rank of whole tiles: other widths are slower."""
+        each = [(number, of(name)) for number, of in enumerate(self.parts.adapters)]
+        there = [(number, one) for number, one in each if one is not None]
+        if not there:
+            return None
+        a = np.concatenate([one.a for _, one in there])
+        b = np.concatenate([one.b for _, one in there], 1)
+        owners = [number for number, one in there for _ in one.a]
+        if self.dtype == "bfloat16" and name != "output":
+            more = -len(a) % TILE
+            a, b = np.pad(a, ((0, more), (0, 0))), np.pad(b, ((0, 0), (0, more)))
+            owners += [0] * more
+        return Stacked(a, b, self.switch(tuple(owners)))
+
+    def switch(self, owners: tuple[int, ...]) -> Any:
+        """Return which ranks are in use, given the adapter that each belongs to; one node for all matrices with the same."""
         op = openvino_runtime().opset13
-        inner = op.multiply(op.matmul(x, op.constant(adapter.a), False, True), self.switch())
+        if self.adapted is None:
+            self.adapted = op.parameter([len(self.parts.adapters)], np.float32)
+            self.adapted.output(0).set_names({"adapted"})
+        if owners not in self._switches:
+            self._switches[owners] = op.gather(self.adapted, _ints(list(owners)), _int(0))
+        return self._switches[owners]
+
+    def low_rank(self, x: Any, adapter: Stacked) -> Any:
+        op = openvino_runtime().opset13
+        inner = op.multiply(op.matmul(x, op.constant(adapter.a), False, True), adapter.switch)
         return op.matmul(inner, op.constant(adapter.b), False, True)
 
-    def switch(self) -> Any:
-        """Return the input that turns the adapter on and off."""
-        if self.adapted is None:
-            self.adapted = openvino_runtime().opset13.parameter([1], np.float32)
-            self.adapted.output(0).set_names({"adapted"})
-        return self.adapted
-
-    def rounded(self, x: Any, matrix: np.ndarray, adapter: LowRank | None) -> Any:
+    def rounded(self, x: Any, matrix: np.ndarray, adapter: Stacked | None) -> Any:
         """Return ``x @ matrix.T`` with its adapter, computed from numbers in bfloat16, as float32.
 
         The adapter is more columns of the matrix: [x, x @ a.T] @ [matrix, b].T. One product is faster than two and their sum, and
@@ -258,18 +286,11 @@ class _Graph:
             self._short[id(x)] = (x, op.convert(x, "bf16"))
         short = self._short[id(x)][1]
         if adapter is not None:
-            a, b = self.whole_tiles(adapter)
+            a, b = as_bfloat16(adapter.a), as_bfloat16(adapter.b)
             inner = op.convert(op.matmul(short, self.numbers(a), False, True), "f32")
-            inner = op.convert(op.multiply(inner, self.switch()), "bf16")
+            inner = op.convert(op.multiply(inner, adapter.switch), "bf16")
             short, matrix = op.concat([short, inner], -1), np.concatenate([matrix, b], 1)
         return op.convert(op.matmul(short, self.numbers(matrix), False, True), "f32")
-
-    def whole_tiles(self, adapter: LowRank) -> tuple[np.ndarray, np.ndarray]:
-        """Return the factors in bfloat16, with zeros up to a rank of a multiple of ``TILE``: other widths are slower."""
-        more = -len(adapter.a) % TILE
-        a = np.pad(adapter.a, ((0, more), (0, 0)))
-        b = np.pad(adapter.b, ((0, 0), (0, more)))
-        return as_bfloat16(a), as_bfloat16(b)
 
     def norm(self, name: str, x: Any) -> Any:
         op = openvino_runtime().opset13

@@ -78,11 +78,11 @@ class OpenVINOModel:
         """See ``FedModel``."""
         return self._tokenizer.decode(list(tokens), skip_special_tokens=True)
 
-    def empty(self, rows: int, stop: Event | None = None, adapted: bool = True) -> OpenVINOState:
+    def empty(self, rows: int, stop: Event | None = None, adapter: int | None = 0) -> OpenVINOState:
         """See ``FedModel``."""
         if self._run is None:
             raise ModelError("this judge was closed; open a new one")
-        return OpenVINOState.empty(self._run, rows, self._progress, stop, adapted)
+        return OpenVINOState.empty(self._run, rows, self._progress, stop, adapter)
 
     def out_of_memory(self, error: Exception) -> bool:
         """See ``FedModel``."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from mene.weights.cache import (
 )
 
 # Increased whenever the format changes; older prepared models are then made anew.
-FORM = 9
+FORM = 10
 GRAPH, TOKENS, FACTS = "model.xml", "tokenizer.json", "facts.json"
 FILES = GRAPH, WEIGHTS, TOKENS, FACTS
 SUMS = "sums.json"
@@ -53,12 +53,12 @@ class Prepared:
 
 def prepare(
     path: Path,
-    adapter: Path | None = None,
+    adapters: Sequence[Path] = (),
     tell: Callable[[str], None] | None = None,
     *,
     dtype: Dtype = "float32",
 ) -> Prepared:
-    """Return the prepared form of a model with its adapter, making it if needed.
+    """Return the prepared form of a model with its adapters, making it if needed.
 
     Several processes may call this at once: one prepares, the others wait.
 
@@ -70,7 +70,7 @@ def prepare(
         ModelError: a file is damaged or unsupported, or the disk is full.
         UsageError: ``MENE_PREPARED_GB`` is no size.
     """
-    folder, paths = place_of(path, adapter, dtype), asked_for(path, adapter)
+    folder, paths = place_of(path, adapters, dtype), asked_for(path, adapters)
     if (found := _read(folder, dtype)) is not None:
         note_asked(folder, paths)
         return found
@@ -86,7 +86,7 @@ def prepare(
                     bad = "damaged" if is_own(folder) else "another user's"
                     what = f"is {bad}; making it again"
                 tell(f"{path.name}: its form for OpenVINO {what} …")
-            _make(path, adapter, folder, dtype)
+            _make(path, adapters, folder, dtype)
             give_back_memory()
             note_asked(folder, paths)
             found = _read(folder, dtype)
@@ -107,9 +107,9 @@ def prepare(
     return found
 
 
-def place_of(path: Path, adapter: Path | None, dtype: Dtype = "float32") -> Path:
+def place_of(path: Path, adapters: Sequence[Path] = (), dtype: Dtype = "float32") -> Path:
     """Return the folder of the prepared form, named by the checksums of its sources."""
-    digests = [identity_of(one)[-16:] for one in (path, adapter) if one is not None]
+    digests = [identity_of(one)[-16:] for one in (path, *adapters)]
     name = path.resolve().name if path.is_dir() else path.stem
     kind = [] if dtype == "float32" else [dtype]
     return cache_folder() / "openvino" / "-".join([name[:40], *kind, *digests, str(FORM)])
@@ -143,11 +143,11 @@ def _read(folder: Path, dtype: Dtype) -> Prepared | None:
         return None
 
 
-def _make(path: Path, adapter: Path | None, folder: Path, dtype: Dtype) -> None:
+def _make(path: Path, adapters: Sequence[Path], folder: Path, dtype: Dtype) -> None:
     part = folder.with_name(f"{folder.name}{PART}")
     shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
     try:
-        source = source_of(path, adapter)
+        source = source_of(path, adapters)
         part.mkdir()
         with Aside(part / ASIDE) as aside:
             graph = _graph(path, source, aside, dtype)

@@ -41,7 +41,8 @@ class Runner:
         past = [node for node in compiled.inputs if node.get_any_name().startswith("past.")]
         shapes = [node.get_partial_shape() for node in past]
         self.shapes = [(shape[1].get_length(), shape[3].get_length()) for shape in shapes]
-        self._adapts = any(node.get_any_name() == "adapted" for node in compiled.inputs)
+        adapted = [node for node in compiled.inputs if node.get_any_name() == "adapted"]
+        self._adapters = adapted[0].get_partial_shape()[0].get_length() if adapted else 0
         self._compiled = compiled
         self._request: Any = None
 
@@ -52,14 +53,14 @@ class Runner:
         seen: np.ndarray,
         picks: np.ndarray,
         past: Sequence[np.ndarray],
-        adapted: bool,
+        adapter: int | None,
         stop: Event | None,
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         """Read tokens; see ``graph.py`` for the shapes.
 
         Args:
             seen: bool, (rows, tokens, places of the cache and tokens): what each token attends to.
-            adapted: use the adapter, where there is one.
+            adapter: number of the adapter to use, where there is one; None: the weights alone.
             stop: ends the computation when it is set.
 
         Returns:
@@ -74,8 +75,8 @@ class Runner:
             picks = np.zeros(1, np.int64)
         mask = np.where(seen, np.float32(0), np.float32(UNSEEN))[:, None]
         inputs = [ids, positions.astype(np.int64), mask, picks.astype(np.int64)]
-        if self._adapts:
-            inputs.append(np.array([adapted], np.float32))
+        if self._adapters:
+            inputs.append((np.arange(self._adapters) == adapter).astype(np.float32))
         # Kept here while OpenVINO reads them in place.
         inputs = [np.ascontiguousarray(values) for values in [*inputs, *past]]
 

@@ -49,19 +49,19 @@ class OpenVINOState:
         lengths: np.ndarray,
         progress: Progress,
         stop: Event | None,
-        adapted: bool = True,
+        adapter: int | None = 0,
     ) -> None:
         self.stop = stop
         self._run, self._cache, self._lengths = run, cache, lengths
-        self._progress, self._adapted = progress, adapted
+        self._progress, self._adapter = progress, adapter
 
     @classmethod
     def empty(
-        cls, run: Runner, rows: int, progress: Progress, stop: Event | None, adapted: bool
+        cls, run: Runner, rows: int, progress: Progress, stop: Event | None, adapter: int | None
     ) -> OpenVINOState:
         """Return a state whose rows have read nothing."""
         cache = [np.zeros((rows, heads, 0, size), np.float32) for heads, size in run.shapes]
-        return cls(run, cache, np.zeros(rows, np.int64), progress, stop, adapted)
+        return cls(run, cache, np.zeros(rows, np.int64), progress, stop, adapter)
 
     def lengths(self) -> list[int]:
         """See ``State``."""
@@ -88,7 +88,7 @@ class OpenVINOState:
                 places = np.arange(max(first, width - keep), last) - first
                 picks = (np.arange(rows)[:, None] * size + places).reshape(-1)
                 logits, added = self._run(
-                    ids[:, first:last], positions[:, first:last], seen, picks, self._cache, self._adapted, self.stop
+                    ids[:, first:last], positions[:, first:last], seen, picks, self._cache, self._adapter, self.stop
                 )  # fmt: skip
                 if len(places):
                     found.append(logits.reshape(rows, len(places), -1))
@@ -131,7 +131,7 @@ class OpenVINOState:
                 seen = np.ones((1, last - first, start + last), bool)
                 seen[0, :, start:] = mask[first:last, :last]
                 logits, added = self._run(
-                    ids[None, first:last], depths[None, first:last] + start, seen, mine, cache, self._adapted, self.stop
+                    ids[None, first:last], depths[None, first:last] + start, seen, mine, cache, self._adapter, self.stop
                 )  # fmt: skip
                 found.append(logits)
                 if paths or last < count:
@@ -171,7 +171,7 @@ class OpenVINOState:
         return self.select([0] * rows)
 
     def _with(self, cache: list[np.ndarray], lengths: np.ndarray) -> OpenVINOState:
-        return OpenVINOState(self._run, cache, lengths, self._progress, self.stop, self._adapted)
+        return OpenVINOState(self._run, cache, lengths, self._progress, self.stop, self._adapter)
 
 
 def _gathered(

@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -29,8 +29,8 @@ LIMIT = 30.0  # GB of prepared models that are kept; MENE_PREPARED_GB changes it
 OPENING = 600.0
 # Endings of folders being written and being removed; only a kill leaves them behind.
 PART, GONE = ".part", ".gone"
-_NAME = re.compile(r".*?-(?P<sums>[0-9a-f]{16}(-[0-9a-f]{16})?)-(?P<form>\d+)")
-Paths = list[str]  # absolute, of the model and of its adapter, if any
+_NAME = re.compile(r".*?-(?P<sums>[0-9a-f]{16}(-[0-9a-f]{16})*)-(?P<form>\d+)")
+Paths = list[str]  # absolute, of the model and of its adapters
 
 
 class Freed(NamedTuple):
@@ -41,9 +41,9 @@ class Freed(NamedTuple):
     beyond: bool = False
 
 
-def asked_for(path: Path, adapter: Path | None) -> Paths:
-    """Return the paths under which a model and its adapter are recorded."""
-    return [str(one.resolve()) for one in (path, adapter) if one is not None]
+def asked_for(path: Path, adapters: Sequence[Path] = ()) -> Paths:
+    """Return the paths under which a model and its adapters are recorded."""
+    return [str(one.resolve()) for one in (path, *adapters)]
 
 
 def note_asked(folder: Path, paths: Paths) -> None:
@@ -144,7 +144,7 @@ def _is_useless(folder: Path, kept: Path, paths: Paths) -> bool:
     mine, own = _NAME.fullmatch(folder.name), _NAME.fullmatch(kept.name)
     if mine is None or own is None:
         return False
-    same = mine["sums"][:16] == own["sums"][:16]  # the model's part; the adapter's follows
+    same = mine["sums"][:16] == own["sums"][:16]  # the model's part; those of adapters follow
     if int(mine["form"]) != int(own["form"]):  # a newer format belongs to a newer mene
         return same and int(mine["form"]) < int(own["form"])
     asked = _asked(folder)

@@ -76,13 +76,13 @@ class Loaded:
             tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
 
-    def empty(self, rows: int, stop: Event | None = None, adapted: bool = True) -> State:
+    def empty(self, rows: int, stop: Event | None = None, adapter: int | None = 0) -> State:
         """Return a KV cache of ``rows`` rows that have read nothing. Reading cannot be aborted.
 
         Raises:
             ModelError: the weights are wanted without the adapter, which is merged into them.
         """
-        if not adapted and self.merged:
+        if adapter is None and self.merged:
             raise ModelError(
                 "PyTorch merges the adapter into the weights, so it cannot write without the adapter; use the engine llamacpp or "
                 "openvino, or `critic: adapter` in the preset"

@@ -201,7 +201,7 @@ class VLLMEngine:
             return []
         if self._llm is None:
             raise ModelError("this judge was closed; open a new one")
-        adapters = [self._adapter if row.request.adapted else None for row in rows]
+        adapters = [None if row.request.adapter is None else self._adapter for row in rows]
         try:
             return self._llm.generate(
                 [{"prompt_token_ids": list(ids)} for ids in prompts],

@@ -1,7 +1,9 @@
-"""A critique of the weights alone, in an engine that has an adapter with them: as if the adapter had never been there."""
+"""Critiques of a second adapter, or of the weights alone, in an engine whose labels are those of a first adapter: as if that had
+never been there."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,15 +22,15 @@ CONTEXT = 512
 LABEL = Request(
     0, (Message("user", "Is Paris in France?"),), ("Yes", "No"), "**Reasoning:**", "**Result:**"
 )
-REASON = replace(LABEL, index=1, critique_tokens=6, choose=False, adapted=False)
-BOTH = replace(LABEL, index=2, critique_tokens=6, adapted=False)
+REASON = replace(LABEL, index=1, critique_tokens=6, choose=False, adapter=None)
+BOTH = replace(LABEL, index=2, critique_tokens=6, adapter=None)
 
 
 @pytest.fixture(scope="module", params=["llamacpp", "llamacpp in slots", "openvino"])
 def engines(
     request: pytest.FixtureRequest, short_model: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Any, Any]]:
-    """The same engine with nano's adapter, and without."""
+) -> Iterator[tuple[Any, Any, Any]]:
+    """The same engine with nano's adapter and its opposite, with the opposite alone, and without."""
     from mene.engines.llamacpp.engine import LlamaCppEngine
     from mene.engines.openvino.engine import OpenVINOEngine
 
@@ -39,10 +41,21 @@ def engines(
     kind: Any = OpenVINOEngine if request.param == "openvino" else LlamaCppEngine
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MENE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        pair = kind(short_model, adapter=adapter, **how), kind(short_model, **how)
-        yield pair
-        for engine in pair:
+        other = opposite(adapter)
+        each = [[adapter, other], [other], []]
+        first, second, none = (kind(short_model, adapters=one, **how) for one in each)
+        yield first, second, none
+        for engine in (first, second, none):
             engine.close()
+
+
+def opposite(adapter: Path) -> Path:
+    """Write an adapter that does the contrary of another one: its alpha has the other sign."""
+    before, key, after = adapter.read_bytes().partition(b"adapter.lora.alpha")
+    kind, alpha = struct.unpack("<If", after[:8])
+    target = adapter.with_name("opposite.gguf")
+    target.write_bytes(before + key + struct.pack("<If", kind, -alpha) + after[8:])
+    return target
 
 
 def answers(engine: Any, *requests: Request) -> list[Completion]:
@@ -54,10 +67,10 @@ def answers(engine: Any, *requests: Request) -> list[Completion]:
 
 
 def test_reasons_are_those_of_the_weights_and_labels_those_of_the_adapter(engines: Any) -> None:
-    adapted, alone = engines
+    adapted, _, alone = engines
     [label] = answers(adapted, LABEL)
     [plain_label] = answers(alone, LABEL)
-    reason, both = (answers(alone, replace(r, adapted=True))[0] for r in (REASON, BOTH))
+    reason, both = (answers(alone, replace(r, adapter=0))[0] for r in (REASON, BOTH))
     # In turns, so that what one has left in the cache is not the other's.
     found = answers(adapted, LABEL, REASON, LABEL, BOTH, REASON, LABEL)
     for place in (0, 2, 5):
@@ -67,3 +80,19 @@ def test_reasons_are_those_of_the_weights_and_labels_those_of_the_adapter(engine
     assert found[3].critique == both.critique
     assert found[3].probabilities == pytest.approx(both.probabilities, abs=1e-6)
     assert label.probabilities != pytest.approx(plain_label.probabilities, abs=1e-3)
+
+
+def test_reasons_are_those_of_a_second_adapter(engines: Any) -> None:
+    adapted, second, alone = engines
+    [label] = answers(adapted, LABEL)
+    [reason] = answers(second, replace(REASON, adapter=0))
+    [both] = answers(second, replace(BOTH, adapter=0))
+    mine, mine_too = replace(REASON, adapter=1), replace(BOTH, adapter=1)
+    found = answers(adapted, LABEL, mine, LABEL, mine_too, REASON, mine, LABEL)
+    for place in (0, 2, 6):
+        assert found[place].probabilities == pytest.approx(label.probabilities, abs=1e-6)
+    for place in (1, 5):
+        assert found[place].critique == reason.critique
+    assert found[3].probabilities == pytest.approx(both.probabilities, abs=1e-6)
+    [plain] = answers(alone, replace(BOTH, adapter=0))
+    assert both.probabilities != pytest.approx(plain.probabilities, abs=1e-3)
