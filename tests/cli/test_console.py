@@ -214,8 +214,8 @@ def test_numbers_in_the_summary_cannot_be_taken_for_labels(
 @pytest.mark.parametrize(
     ("judge", "criterion", "note"),
     [
-        ("base", "faithfulness", "80 % of LLM-AggreFact"),
-        ("base", "tone", "scores, and pairs made to mislead"),
+        ("base", "faithfulness", "84 % of LLM-AggreFact"),
+        ("base", "tone", "scores, refusals, and pairs made to mislead"),
         ("base", "Is it polite?", "has not been measured"),
         ("nano", "toxicity", "has not been measured"),
         ("nano-base", "Is it polite?", "near chance"),

@@ -77,7 +77,11 @@ def test_the_tuned_judge_is_asked_as_the_one_before() -> None:
         "both-orders",
         judge.weights,
     )
-    assert (found.mode, found.writes, found.abstain) == ("verdict", False, False)
+    assert (found.mode, found.abstain, found.adapter) == ("verdict", False, "adapter.gguf")
+    # Its reasons are those of the adapter that explained before.
+    assert (found.writes, found.explain, found.explainer) == (True, "failing", judge.explainer)
+    silent = tuned_preset(load_preset("nano"), "mine", "adapter.gguf", "prefix", TONE)
+    assert (silent.writes, silent.explain, silent.explainer) == (False, "none", None)
     assert "agrees with people" not in found.warning and found.measured == ("tone",)
     licensed = judge.model_copy(update={"license": "CC-BY-NC-4.0", "warning": "not for sale"})
     warning = tuned_preset(licensed, "mine", "adapter.gguf", "prefix", TONE).warning

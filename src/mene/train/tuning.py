@@ -108,7 +108,9 @@ def _base(judge: Preset, events: Events) -> Weights:
 def tuned_preset(
     judge: Preset, name: str, adapter: str, template: str, criterion: Criterion
 ) -> Preset:
-    """Return the judge with another adapter: asked as before, for labels alone.
+    """Return the judge with another adapter for labels: asked as before.
+
+    Its reasons are those of the judge's ``explainer``, which argues for whatever label it is given; without one it writes none.
 
     Args:
         adapter, template: their files beside the preset's; ``template`` may be a built-in one.
@@ -126,8 +128,9 @@ def tuned_preset(
             "adapter": adapter,
             "template": template,
             "mode": "verdict",
-            "writes": False,
-            "explain": "none",
+            "critic": "weights",  # this adapter learned labels
+            "writes": judge.explainer is not None,
+            "explain": judge.explain if judge.explainer else "none",
             "samples": 1,
             "temperature": 0.0,
             "calibrations": (),
