@@ -13,6 +13,7 @@ import pytest
 from tiny import last_layers
 
 from mene.engines.base import Completion, Request
+from mene.errors import ModelError
 from mene.judge.preset import load_preset
 from mene.message import Message
 
@@ -96,3 +97,28 @@ def test_reasons_are_those_of_a_second_adapter(engines: Any) -> None:
     assert found[3].probabilities == pytest.approx(both.probabilities, abs=1e-6)
     [plain] = answers(alone, replace(BOTH, adapter=0))
     assert both.probabilities != pytest.approx(plain.probabilities, abs=1e-3)
+
+
+def test_an_adapter_of_another_model_is_named(short_model: Path) -> None:
+    from mene.engines.llamacpp.engine import LlamaCppEngine
+
+    adapters = load_preset("base").adapters[:1]
+    with pytest.raises(
+        ModelError, match=r"adapter.gguf: this adapter was .* \(on a qwen2, not a llama\); give"
+    ):
+        LlamaCppEngine(short_model, adapters=adapters)
+
+
+def test_prompts_for_a_second_adapter_share_their_beginning(engines: Any) -> None:
+    adapted, second, _ = engines
+    start = "A stone is not a bird, and a bird is not a stone. " * 12
+    asked = [
+        replace(REASON, adapter=1, messages=(Message("user", f"{start}Is {name} in France?"),))
+        for name in ("Paris", "Rome", "Lyon")
+    ]
+    answers(adapted, LABEL)
+    found = answers(adapted, *asked)
+    assert sum(one.usage.cached_tokens for one in found) > 200
+    if not getattr(adapted, "_pooled", False):  # there, texts side by side round differently
+        alone = [answers(second, replace(one, adapter=0))[0] for one in asked]
+        assert [one.critique for one in found] == [one.critique for one in alone]

@@ -182,6 +182,22 @@ def test_a_judge_of_labels_alone_is_not_asked_for_reasons(toy) -> None:
         judge.explain(sample, judge(sample, criterion=FAITHFUL), FAITHFUL)
 
 
+def test_a_judge_of_labels_with_an_adapter_that_explains_gives_reasons_for_them_only(toy) -> None:
+    settings = {"writes": False, "explainer": "two.gguf", "explain": "failing"}
+    judge = Judge(WRITER.model_copy(update=settings), engine=toy)
+    sample = Sample(context="a", response="b")
+    verdict = judge(sample, criterion=FAITHFUL)
+    assert judge.explain(sample, verdict, FAITHFUL).critique == "because"
+    assert explaining_of(judge.preset, [FAITHFUL], which=None).which == "failing"
+    for refused in (
+        lambda: judge.explain(sample, verdict, FAITHFUL, reconsider=True),
+        lambda: explaining_of(judge.preset, [FAITHFUL], which=None, reconsider=True),
+        lambda: Judge(judge.preset, engine=toy, mode="critique"),
+    ):
+        with pytest.raises(UsageError, match="gives reasons only for a label that it has given"):
+            refused()
+
+
 def judged(toy, path: Path | None, count: int = 12, **how) -> tuple[list[Verdict], Summary]:
     out: list[Verdict] = []
     summary = run(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mene.errors import UsageError
-from mene.judge.open import fetch
+from mene.judge.open import fetch, open_engine
 from mene.judge.preset import load_preset, parse_preset, portable, preset_names
 from mene.template import load_template
 
@@ -196,3 +196,17 @@ def test_an_engine_computes_in_its_own_formats(engine: str, dtype: str, advice: 
 def test_formats_that_an_engine_has(engine: str, dtype: str) -> None:
     text = f"engine: {engine}\nweights: {{path: x.gguf}}\ndtype: {dtype}\n"
     assert parse_preset(text, "mine.yaml", "mine").dtype == dtype
+
+
+@pytest.mark.parametrize("missing", ["adapter", "explainer"])
+def test_an_adapter_that_is_not_there_is_named_with_its_key(missing: str) -> None:
+    nano = load_preset("nano")
+    judge = nano.model_copy(update={"explainer": nano.adapter, missing: "gone.gguf"})
+    with pytest.raises(UsageError, match=f"judge nano: {missing}: gone.gguf is neither beside"):
+        open_engine(judge, critique=False)
+
+
+def test_an_empty_name_of_an_adapter_is_none() -> None:
+    text = "engine: embedded\nweights: {path: x}\nadapter: ''\nexplainer: ''\n"
+    found = parse_preset(text, "mine.yaml", "mine")
+    assert (found.adapters, found.explains, found.explainer) == ((), True, None)

@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("peft", reason='needs pip install "mene[train]"')
 
+from mene.cli.tune import _copied
 from mene.criterion import load_criterion
 from mene.curate.make.written import load_items
 from mene.errors import UsageError
@@ -79,13 +80,27 @@ def test_the_tuned_judge_is_asked_as_the_one_before() -> None:
     )
     assert (found.mode, found.abstain, found.adapter) == ("verdict", False, "adapter.gguf")
     # Its reasons are those of the adapter that explained before.
-    assert (found.writes, found.explain, found.explainer) == (True, "failing", judge.explainer)
+    assert (found.writes, found.explain, found.explainer) == (False, "failing", judge.explainer)
+    assert found.explains
     silent = tuned_preset(load_preset("nano"), "mine", "adapter.gguf", "prefix", TONE)
-    assert (silent.writes, silent.explain, silent.explainer) == (False, "none", None)
+    assert (silent.explains, silent.explain, silent.explainer) == (False, "none", None)
     assert "agrees with people" not in found.warning and found.measured == ("tone",)
     licensed = judge.model_copy(update={"license": "CC-BY-NC-4.0", "warning": "not for sale"})
     warning = tuned_preset(licensed, "mine", "adapter.gguf", "prefix", TONE).warning
     assert warning.endswith("not for sale")
+
+
+def test_the_adapter_that_explains_moves_with_the_judge(tmp_path) -> None:
+    own = tmp_path / "reasons.gguf"
+    own.write_bytes(b"one")
+    (tmp_path / "peft").mkdir()
+    (tmp_path / "peft" / "adapter_config.json").write_text("{}")
+    judge = tmp_path / "judge"
+    judge.mkdir()
+    assert _copied(own, judge / "explainer") == "explainer.gguf"
+    assert (judge / "explainer.gguf").read_bytes() == b"one"
+    assert _copied(tmp_path / "peft", judge / "explainer") == "explainer"
+    assert (judge / "explainer" / "adapter_config.json").exists()
 
 
 def labelled(count: int, criterion: str = "tone") -> str:

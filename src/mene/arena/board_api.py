@@ -108,7 +108,7 @@ def _beside(arena: Arena, row: Row) -> dict[str, Any]:
         "license": preset.license,
         "size": preset.weights.size,
         "served": preset.engine in SERVED,
-        "writes": preset.writes,
+        "writes": preset.explains,
         "cost": None if price is None else price.of_thousand(row.tokens_in, row.tokens_out),
         **facts,
     }

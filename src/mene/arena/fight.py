@@ -128,7 +128,7 @@ async def _ask(
 
     preset = arena.serving.judges.presets[name]
     settings: dict[str, Any] = {}
-    if arena.critique_tokens is not None and preset.writes:
+    if arena.critique_tokens is not None and preset.explains:
         settings = {"critique_tokens": arena.critique_tokens, "mode": preset.mode}
     asked = Asked(battle.sample, battle.criterion, settings, explains(preset))
     while True:
@@ -154,7 +154,7 @@ async def _ask(
 
 def explains(preset: Preset) -> bool:
     """Return whether to ask a judge for a critique after its verdict, so that every judge that can write gives reasons."""
-    return preset.writes and preset.mode == "verdict"
+    return preset.explains and preset.mode == "verdict"
 
 
 def _judge(battle: Battle, seat: SeatName) -> str:

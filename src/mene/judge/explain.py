@@ -108,7 +108,7 @@ def explained_now(
             reconsidered.
         EngineError: the critique could not be written.
     """
-    if not judge.preset.writes:
+    if not (judge.preset.writes if explaining.reconsider else judge.preset.explains):
         raise UsageError(no_reasons(judge.preset))
     if verdict.label not in criterion.scale.labels:
         raise UsageError(
@@ -150,8 +150,9 @@ def request_for(
 ) -> Request:
     """Return the request for the reason, as a continuation of the conversation that gave the verdict.
 
-    Its prompt begins with the verdict's prompt, so that an engine can reuse its cache, and the model argues for the label that
-    it gave instead of deciding anew. (For a pair judged pointwise, the prompt shows both responses.)
+    Its prompt begins with the verdict's prompt, so that an engine can reuse its cache (where the same adapter is in use), and the
+    model argues for the label that it gave instead of deciding anew. (For a pair judged pointwise, the prompt shows both
+    responses.)
 
     Args:
         asked: the request that gave the verdict, in verdict mode.
@@ -184,7 +185,7 @@ def key_of(identity: str, request: Request, explaining: Explaining) -> str:
     # Usual values are left out, so that keys from before these settings existed stay valid.
     usual = {"gap": GAP, "joint": JOINT, "thought_tokens": 0, "adapter": 0}
     asked = [
-        value
+        False if f.name == "adapter" and value is None else value
         for f in fields(request)
         if f.name != "index" and usual.get(f.name) != (value := getattr(request, f.name))
     ]

@@ -87,7 +87,7 @@ def explaining_of(
             raise UsageError(
                 "in critique mode every row has its critique before its label; use --mode verdict with --explain"
             )
-        if not preset.writes:
+        if not (preset.writes if reconsider else preset.explains):
             raise UsageError(f"{no_reasons(preset)} (--judge base)")
         pairs = [criterion for criterion in criteria if criterion.scale.kind == "pairwise"]
         if reconsider and pairs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -86,13 +87,15 @@ def open_engine(
     if preset.engine in ("embedded", "openvino", "llamacpp"):
         path = fetch(preset, events)
         assert path is not None
-        adapters = preset.adapters
+        adapters = _adapters_of(preset)
         embedded = preset.engine == "embedded"
         chosen = embedded_engine(path, adapters) if embedded else Choice(preset.engine)
         dtype = (
             dtype_of(preset.dtype, path, warner(events)) if chosen.name == "openvino" else "float32"
         )
-        start = partial(_start_embedded, preset, path, chosen, dtype, critique, concurrency, events)
+        start = partial(
+            _start_embedded, preset, path, adapters, chosen, dtype, critique, concurrency, events
+        )
         if load:
             return start()
         from mene.engines.later import LaterEngine
@@ -130,9 +133,25 @@ def open_engine(
     return OpenAIEngine(weights.served or "", weights.url, **pace)
 
 
+def _adapters_of(preset: Preset) -> tuple[Path, ...]:
+    """Return a preset's adapters, after checking that they are there.
+
+    Raises:
+        UsageError: one is not.
+    """
+    for key, adapter in (("adapter", preset.adapter), ("explainer", preset.explainer)):
+        if adapter and not os.path.exists(adapter):
+            raise UsageError(
+                f"judge {preset.name}: {key}: {adapter} is neither beside the preset nor in the working folder; copy it there, "
+                "or give its full path"
+            )
+    return preset.adapters
+
+
 def _start_embedded(
     preset: Preset,
     path: Path,
+    adapters: Sequence[Path],
     chosen: Choice,
     dtype: Dtype,
     critique: bool,
@@ -140,7 +159,6 @@ def _start_embedded(
     events: Events,
 ) -> Engine:
     """Load a model into the chosen engine; arguments as for ``open_engine`` and ``OpenVINOEngine``."""
-    adapters = preset.adapters
     if chosen.name == "openvino":
         from mene.engines.openvino.engine import OpenVINOEngine
 

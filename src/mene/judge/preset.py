@@ -84,8 +84,10 @@ class Preset(BaseModel):
         critic: what writes critiques (and chooses the label after them): the model with its ``adapter``, or the ``weights``
             alone where the adapter was trained on labels only.
         explainer: a second LoRA adapter of the same model, as a file or folder like ``adapter``. It writes the reasons that
-            ``explain`` asks for after a label; None: what writes critiques does. embedded, openvino and llamacpp only.
-        writes: whether its critiques are worth reading; a judge trained on labels only writes nothing useful.
+            ``explain`` asks for after a label; None: what writes critiques does. The prompt is then read again for each reason.
+            embedded, openvino and llamacpp only.
+        writes: whether its critiques, also those before a label, are worth reading; a judge trained on labels only writes nothing
+            useful.
         explain: which rows get a critique after their verdict by default (``explaining.py``).
         calibrations: learned by ``mene align``, each applied where it fits; a criterion's own goes before a scale's.
     """
@@ -126,6 +128,11 @@ class Preset(BaseModel):
     def _one(cls, value: object) -> object:
         return [value] if isinstance(value, dict) else value
 
+    @field_validator("adapter", "explainer")
+    @classmethod
+    def _named(cls, value: str | None) -> str | None:
+        return value or None
+
     @model_validator(mode="after")
     def _computed(self) -> Self:
         """Check that the engine can compute in the number format."""
@@ -146,6 +153,11 @@ class Preset(BaseModel):
         if self.explainer and not self.adapter:
             raise ValueError("explainer is a second adapter; name the first one under adapter")
         return self
+
+    @property
+    def explains(self) -> bool:
+        """Whether it can give reasons after its labels."""
+        return self.writes or self.explainer is not None
 
     @property
     def adapters(self) -> tuple[Path, ...]:

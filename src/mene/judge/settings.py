@@ -105,6 +105,8 @@ def usual_mode(preset: Preset, samples: int, critique_tokens: int | None) -> Mod
 def no_reasons(preset: Preset) -> str:
     """Return why a judge is not asked for critiques."""
     why = "was trained to give labels only; its text explains nothing"
+    if preset.explains:
+        why = "gives reasons only for a label that it has given (--explain)"
     if only_decides(preset.engine):
         why = f"is {APIS[preset.engine].server}, which gives labels but no reasons"
     return f"{preset.name} {why}; ask a judge that can write, like base"

@@ -19,7 +19,7 @@ def cannot_write(job: Job) -> str | None:
     """Return why the judge cannot write reasons; None if it can."""
     assert job.judge is not None
     preset = job.judge.preset
-    return None if preset.writes else no_reasons(preset)
+    return None if preset.explains else no_reasons(preset)
 
 
 def ask_reason(job: Job) -> tuple[Request, tuple[str, str | None]]:

@@ -110,7 +110,8 @@ def tuned_preset(
 ) -> Preset:
     """Return the judge with another adapter for labels: asked as before.
 
-    Its reasons are those of the judge's ``explainer``, which argues for whatever label it is given; without one it writes none.
+    Reasons after a label are those of the judge's ``explainer``, which argues for whatever label it is given; without one there
+    are none. Critiques before a label are not for a judge that learned labels.
 
     Args:
         adapter, template: their files beside the preset's; ``template`` may be a built-in one.
@@ -128,8 +129,7 @@ def tuned_preset(
             "adapter": adapter,
             "template": template,
             "mode": "verdict",
-            "critic": "weights",  # this adapter learned labels
-            "writes": judge.explainer is not None,
+            "writes": False,
             "explain": judge.explain if judge.explainer else "none",
             "samples": 1,
             "temperature": 0.0,

@@ -133,10 +133,16 @@ def gguf_identity(engine: str, path: Path, adapters: Sequence[Path] = ()) -> str
     """Return a string that identifies the exact weights and the engine (``Engine.identity``).
 
     Raises:
-        ModelError: an adapter is not one, or is damaged.
+        ModelError: an adapter is not one, is damaged, or is for another kind of model.
     """
+    arch = read_gguf(path).fields.get("general.architecture")
     for adapter in adapters:
         check_adapter(adapter)
+        if (own := read_gguf(adapter).fields.get("general.architecture")) != arch:
+            raise ModelError(
+                f"{adapter}: this adapter was trained on another model than {path.name} (on a {own!s:.40}, not a {arch!s:.40}); "
+                "give the model that it was trained on"
+            )
     return f"{engine}:" + "+".join(map(file_identity, (path, *adapters)))
 
 

@@ -180,13 +180,21 @@ class Caches:
         body = {**body, "id_slot": slot}
         return calls.post("/v1/completions", body) if tell is None else told(body, calls, tell)
 
-    def share(self, tokens: list[int], calls: Calls) -> int:
-        """Read the prefix that all prompts share and copy it to every slot; return the number of tokens read."""
-        if all(_common(self._cached.get(slot, []), tokens) == len(tokens) for slot in self._slots):
+    def share(self, tokens: list[int], calls: Calls, lora: dict[str, Any]) -> int:
+        """Read the prefix that all prompts share and copy it to every slot; return the number of tokens read.
+
+        Args:
+            lora: the part of their requests that chooses an adapter.
+        """
+        if all(
+            self._lora.get(slot, {}) == lora
+            and _common(self._cached.get(slot, []), tokens) == len(tokens)
+            for slot in self._slots
+        ):
             return 0  # an earlier or concurrent run has done so
         self.clear()
         first, *others = self._slots
-        read = self._fill(tokens, first, calls, {}, reuse=False)
+        read = self._fill(tokens, first, calls, lora, reuse=False)
         self._folder.mkdir(mode=0o700)
         try:
             name = {"filename": "shared"}
@@ -198,7 +206,7 @@ class Caches:
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._cached = dict.fromkeys(self._slots, tokens)
-        self._lora.clear()
+        self._lora = dict.fromkeys(self._slots, lora)
         return read
 
     def lose(self, slot: int) -> None:

@@ -109,7 +109,8 @@ class LlamaCppEngine:
         try:
             self._process = Restarted(self._settings)
         except ModelError as error:
-            raise ModelError(f"{path}: llama.cpp cannot load this model: {error}") from None
+            beside = f" with {', '.join(map(str, adapters))}" if adapters else ""
+            raise ModelError(f"{path}{beside}: llama.cpp cannot load this model: {error}") from None
         self._texts = Texts(header, self._process.alive)
         self._caches = Caches(
             folder,
@@ -120,9 +121,7 @@ class LlamaCppEngine:
         )
         self._process.on_restart = self._caches.clear
         self._adapters = range(len(adapters))
-        self._shared = SharedStart(
-            self._texts, self._caches, self._turns, bool(adapters), self._gone
-        )
+        self._shared = SharedStart(self._texts, self._caches, self._turns, self._lora, self._gone)
 
     @property
     def reading(self) -> Reading | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from mene.engines.base import Request
 from mene.engines.llamacpp.cache import Caches
@@ -21,7 +22,7 @@ class SharedStart:
     """Reads the prefix that prompts share, and attributes its tokens to the verdicts that follow.
 
     Args:
-        has_adapter: whether the engine has an adapter.
+        lora: the part of a request that chooses an adapter (``Request.adapter``).
         gone: returns whether calls have been abandoned.
     """
 
@@ -30,13 +31,13 @@ class SharedStart:
         texts: Texts,
         caches: Caches,
         turns: Turns,
-        has_adapter: bool,
+        lora: Callable[[int | None], dict[str, Any]],
         gone: Callable[[Calls], bool],
     ) -> None:
         self._texts = texts
         self._caches = caches
         self._turns = turns
-        self._has_adapter = has_adapter
+        self._lora = lora
         self._gone = gone
         self._lock = threading.Lock()
         self._owed = 0  # tokens read here and not yet attributed to a verdict
@@ -44,9 +45,10 @@ class SharedStart:
     def read(self, first: list[Request], calls: Calls) -> None:
         """Read the prefix that all of ``first`` share, and copy its KV cache to every slot."""
         prompts: list[str] = []
+        used = {request.adapter for request in first}
+        if len(used) != 1:
+            return  # llama.cpp's cache depends on the adapter
         for request in first:
-            if request.adapter != 0 and self._has_adapter:
-                return  # the prefix is read with the first adapter, and llama.cpp's cache depends on it
             with suppress(EngineError):  # the row itself will report it
                 prompts.append(self._texts.prompt(request))
         if len(prompts) < 2:
@@ -62,7 +64,8 @@ class SharedStart:
         if turn is None:
             return
         try:
-            read = self._caches.share(self._texts.tokens(shared), calls)
+            lora = self._lora(used.pop())
+            read = self._caches.share(self._texts.tokens(shared), calls, lora)
             with self._lock:
                 self._owed += read
         except (EngineError, OSError):
