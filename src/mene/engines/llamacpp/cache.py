@@ -201,6 +201,9 @@ class Caches:
             save = f"/slots/{first}?action=save"
             accepted(save, calls.post(save, name))
             for slot in others:
+                if self._lora.get(slot, {}) != lora:
+                    # llama.cpp forgets what a slot holds when its next request has other adapters than its last one.
+                    read += self._fill(tokens[:1], slot, calls, lora, reuse=False)
                 restore = f"/slots/{slot}?action=restore"
                 accepted(restore, calls.post(restore, name))
         finally:
