@@ -118,7 +118,8 @@ def test_prompts_for_a_second_adapter_share_their_beginning(engines: Any) -> Non
     ]
     answers(adapted, LABEL)
     found = answers(adapted, *asked)
-    assert all(one.usage.cached_tokens > 90 for one in found[1:])
+    # One of them, whichever ends first, counts as having read the beginning.
+    assert sorted(one.usage.cached_tokens for one in found)[1] > 90
     if not getattr(adapted, "_pooled", False):  # there, texts side by side round differently
         alone = [answers(second, replace(one, adapter=0))[0] for one in asked]
         assert [one.critique for one in found] == [one.critique for one in alone]
