@@ -97,6 +97,8 @@ def check_device(device: str | None) -> None:
 
 def need_packages() -> None:
     """Check early that the packages are installed; hide their warnings about each other."""
+    # PyTorch reads it at its first tensor: large ones are then in huge pages (docs/train.md#on-a-cpu).
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     for name in ("torch", "transformers", "peft", "accelerate"):
         try:
             __import__(name)

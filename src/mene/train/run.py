@@ -33,6 +33,9 @@ from mene.train.reference import references
 from mene.train.store import Sending, last_checkpoint, one_training
 from mene.train.trainer import JointTrainer
 
+# On a CPU, packs are padded to a multiple of this many nodes: memory of few different sizes is used again and again.
+ROOM = 64
+
 
 def train(
     recipe: Recipe,
@@ -191,6 +194,8 @@ def _lower(
     if not recipe.train.keep_lower:
         # FlexAttention is compiled for each size, so all packs have the same.
         room = recipe.train.pack_tokens if is_flexible(loaded.model) else 1
+        if loaded.device == "cpu":
+            room = ROOM
         return partial(tensors, room=room)
     lower = Lower(output / "lower", loaded.identity, untrained(loaded.model))
     if not lower.layers:

@@ -135,10 +135,10 @@ def gguf_identity(engine: str, path: Path, adapters: Sequence[Path] = ()) -> str
     Raises:
         ModelError: an adapter is not one, is damaged, or is for another kind of model.
     """
-    arch = read_gguf(path).fields.get("general.architecture")
     for adapter in adapters:
         check_adapter(adapter)
-        if (own := read_gguf(adapter).fields.get("general.architecture")) != arch:
+        arch, own = (read_gguf(one).fields.get("general.architecture") for one in (path, adapter))
+        if own != arch:
             raise ModelError(
                 f"{adapter}: this adapter was trained on another model than {path.name} (on a {own!s:.40}, not a {arch!s:.40}); "
                 "give the model that it was trained on"
