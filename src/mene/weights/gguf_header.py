@@ -129,6 +129,24 @@ def check_adapter(path: Path) -> None:
         raise damaged(path, error) from None
 
 
+def check_adapter_for(path: Path, model: str, arch: object) -> None:
+    """Check that a file is a LoRA adapter for a kind of model.
+
+    Args:
+        model: its name, for messages.
+        arch: its architecture, as GGUF names it.
+
+    Raises:
+        ModelError: it is not, or is damaged.
+    """
+    check_adapter(path)
+    if (own := read_gguf(path).fields.get("general.architecture")) != arch:
+        raise ModelError(
+            f"{path}: this adapter was trained on another model than {model} (on a {own!s:.40}, not a {arch!s:.40}); "
+            "give the model that it was trained on"
+        )
+
+
 def gguf_identity(engine: str, path: Path, adapters: Sequence[Path] = ()) -> str:
     """Return a string that identifies the exact weights and the engine (``Engine.identity``).
 
@@ -136,13 +154,7 @@ def gguf_identity(engine: str, path: Path, adapters: Sequence[Path] = ()) -> str
         ModelError: an adapter is not one, is damaged, or is for another kind of model.
     """
     for adapter in adapters:
-        check_adapter(adapter)
-        arch, own = (read_gguf(one).fields.get("general.architecture") for one in (path, adapter))
-        if own != arch:
-            raise ModelError(
-                f"{adapter}: this adapter was trained on another model than {path.name} (on a {own!s:.40}, not a {arch!s:.40}); "
-                "give the model that it was trained on"
-            )
+        check_adapter_for(adapter, path.name, read_gguf(path).fields.get("general.architecture"))
     return f"{engine}:" + "+".join(map(file_identity, (path, *adapters)))
 
 

@@ -12,12 +12,12 @@ import numpy as np
 from mene.engines.folder_tokenizer import read_json
 from mene.engines.openvino.folder import gguf_name
 from mene.engines.openvino.gguf import row_order
-from mene.engines.openvino.graph import LowRank
+from mene.engines.openvino.parts import LowRank
 from mene.engines.openvino.source import Tensors, said_of
 from mene.engines.openvino.weights import Weights
 from mene.errors import ModelError
 from mene.weights.gguf_file import read_gguf
-from mene.weights.gguf_header import check_adapter
+from mene.weights.gguf_header import check_adapter_for
 from mene.weights.peft import CONFIG, WEIGHTS, factor_of
 from mene.weights.safetensors_file import KINDS, Stored, read_safetensors
 
@@ -81,15 +81,10 @@ def _of_gguf(path: Path, model: Model, head_size: int) -> dict[str, LowRank]:
 
 
 def _gguf_table(path: Path, model: Model) -> tuple[Weights, list[str], float]:
-    check_adapter(path)
+    check_adapter_for(path, model.name, model.arch)
     found = read_gguf(path)
     factors = Weights(path, found)
     with said_of(path):
-        if (arch := found.fields.get("general.architecture")) != model.arch:
-            raise ModelError(
-                f"this adapter was trained on another model than {model.name} (on a {arch!s:.40}, not a {model.arch}); "
-                "give the model that it was trained on"
-            )
         names = sorted({tensor.name.rsplit(".weight.lora_", 1)[0] for tensor in found.tensors})
         for name in names:
             a, b = (f"{name}.weight.lora_{side}" for side in "ab")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mene.engines.folder_tokenizer import FolderTexts, feed_of, read_json, read_texts
-from mene.engines.openvino.graph import Parts, Shape
+from mene.engines.openvino.parts import Parts, Shape
 from mene.engines.openvino.source import Source, layer_shapes, said_of
 from mene.errors import ModelError
 from mene.weights.peft import CONFIG
@@ -61,7 +61,7 @@ class FolderTensors:
         return self._stored[name].plain()
 
     def matrix(self, name: str) -> np.ndarray:
-        """See ``graph.Matrix``."""
+        """See ``parts.Matrix``."""
         return self._stored[name].read()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mene.engines.openvino.graph import Parts, Shape
+from mene.engines.openvino.parts import Parts, Shape
 from mene.engines.openvino.source import KNOWN, Feed, Source, layer_shapes, said_of
 from mene.engines.openvino.weights import Packed, Weights
 from mene.errors import ModelError

@@ -20,7 +20,6 @@ The graph keeps no state: who calls it owns the cache. (One that a graph keeps i
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,40 +27,13 @@ import numpy as np
 
 from mene.engines.in_process.aside import Aside
 from mene.engines.openvino.dtype import Dtype
+from mene.engines.openvino.parts import Matrix, Parts, Shape
 from mene.engines.openvino.runtime import openvino_runtime
 from mene.engines.openvino.weights import Packed, as_bfloat16, for_rounding
 
-# A matrix's numbers: packed, plain float16 or float32, or bfloat16 as the bits in uint16.
-Matrix = Packed | np.ndarray
 # Score of a place that is not attended to; within float16's range.
 UNSEEN = -65504.0
 TILE = 32  # numbers of bfloat16 in a row of AMX's tiles
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """The sizes of a model.
-
-    Attributes:
-        layers, heads, kv_heads, head_size: of the attention.
-        epsilon: of the norms.
-        frequencies: (head_size / 2,) of the rotary embedding, radians per token.
-    """
-
-    layers: int
-    heads: int
-    kv_heads: int
-    head_size: int
-    epsilon: float
-    frequencies: np.ndarray
-
-
-@dataclass(frozen=True, slots=True)
-class LowRank:
-    """An adapter of one matrix, which adds ``(x @ a.T) @ b.T``. Shapes (rank, in) and (out, rank), float32."""
-
-    a: np.ndarray
-    b: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +43,6 @@ class Stacked:
     a: np.ndarray
     b: np.ndarray
     switch: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The source of the graph's numbers. Names are GGUF's, without ``.weight``.
-
-    Attributes:
-        matrix: name -> weights (out, in); q and k in the row order of Transformers.
-        vector: name -> float32, or None where the model has no such vector.
-        adapters: each name -> the adapter of that matrix, or None.
-    """
-
-    matrix: Callable[[str], Matrix]
-    vector: Callable[[str], np.ndarray | None]
-    adapters: tuple[Callable[[str], LowRank | None], ...] = ()
 
 
 def build(shape: Shape, parts: Parts, *, tied: bool, aside: Aside, dtype: Dtype = "float32") -> Any:
@@ -253,7 +210,7 @@ class _Graph:
         a = np.concatenate([one.a for _, one in there])
         b = np.concatenate([one.b for _, one in there], 1)
         owners = [number for number, one in there for _ in one.a]
-        if self.dtype == "bfloat16" and name != "output":
+        if self.dtype == "bfloat16":
             more = -len(a) % TILE
             a, b = np.pad(a, ((0, more), (0, 0))), np.pad(b, ((0, 0), (0, more)))
             owners += [0] * more

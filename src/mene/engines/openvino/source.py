@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mene.engines.openvino.graph import Parts, Shape
+from mene.engines.openvino.parts import Parts, Shape
 from mene.engines.openvino.weights import Packed
 from mene.errors import ModelError
 
@@ -54,7 +54,7 @@ class Tensors(Protocol):
         ...
 
     def matrix(self, name: str) -> Packed | np.ndarray:
-        """See ``graph.Matrix``."""
+        """See ``parts.Matrix``."""
         ...
 
 
