@@ -35,7 +35,7 @@ from mene.curate.run import folders
 from mene.curate.stream import Local
 from mene.judge.comparison import COMPARISONS
 from mene.judge.preset import load_preset
-from mene.recipe import Recipe, load_recipe
+from mene.recipe import load_recipe
 from mene.runs.run import run
 from mene.runs.tables import Row
 from mene.verdict import Verdict
@@ -162,8 +162,11 @@ def rows_of(
                     yield asked(point, label, name, task)
 
 
-def kept_apart(recipe: Recipe) -> Callable[[Point], bool]:
-    """Whether a point is a development row of a recipe."""
+def kept_apart(name: str | None) -> Callable[[Point], bool]:
+    """Whether a point is a development row of the recipe of that name; without one, any is."""
+    if name is None:
+        return lambda _: True
+    recipe = load_recipe(name)
     return lambda point: side_of(point, recipe.data.development, recipe.seed) == "dev"
 
 
@@ -184,7 +187,7 @@ def kept_rows(
     name: str, task: Task, data: Path | None, work: Path, unseen: Callable[[Point], bool]
 ) -> list[Asked]:
     """``rows_of``, drawn once: finding what is in a benchmark takes minutes."""
-    path = work / f"{name.replace('/', '-')}.rows.jsonl"
+    path = file_of(name, "rows", work)
     if not path.exists():
         raw, bench = folders(data)
         lines = [
@@ -335,19 +338,29 @@ def shipped(task: Task, found: Alignment, labels: tuple[str, ...]) -> dict[str, 
     return found.chosen.model_copy(update=changes).model_dump(mode="json", exclude_defaults=True)
 
 
-def main() -> None:
+def parser_of(about: str | None, work: str) -> argparse.ArgumentParser:
+    """The options of a program that judges rows of the tasks; ``work``: its usual folder."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, help="folder with train/ and bench/ [MENE_DATA]")
     parser.add_argument("--judge", default="base")
-    parser.add_argument("--work", type=Path, default=Path("calibrate"))
+    parser.add_argument("--work", type=Path, default=Path(work))
     parser.add_argument("--recipe", help="of the judge's training, whose rows are left out")
     parser.add_argument("--only", default=",".join(TASKS), help="tasks, comma-separated")
     parser.add_argument("--compare", choices=list(COMPARISONS), help="how pairs are judged")
-    given = parser.parse_args()
+    return parser
+
+
+def file_of(name: str, what: str, work: Path) -> Path:
+    """The file of a task's ``rows`` or ``verdicts``."""
+    return work / f"{name.replace('/', '-')}.{what}.jsonl"
+
+
+def main() -> None:
+    given = parser_of(__doc__, "calibrate").parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
-    unseen = kept_apart(load_recipe(given.recipe)) if given.recipe else lambda _: True
+    unseen = kept_apart(given.recipe)
     preset = load_preset(given.judge).model_copy(update={"calibrations": ()})
     calibrations = []
     with Judge(preset, mode="verdict", compare=given.compare) as judge:
@@ -357,8 +370,7 @@ def main() -> None:
             verdicts: dict[str, Verdict] = {}
             for part in (name, *task.also):
                 of_part = kept_rows(part, TASKS[part], given.data, given.work, unseen)
-                ledger = given.work / f"{part.replace('/', '-')}.verdicts.jsonl"
-                verdicts |= judged(judge, of_part, ledger)
+                verdicts |= judged(judge, of_part, file_of(part, "verdicts", given.work))
                 rows += of_part
             found = learned(task, judge, rows, verdicts)
             counts = Counter((one.source, one.row.sample.label) for one in rows if one.row.sample)

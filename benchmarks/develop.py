@@ -12,7 +12,6 @@ an earlier judge and compares labels row by row (McNemar, exact). Stop it and ru
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 from collections import defaultdict
@@ -20,12 +19,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from calibrate import TASKS, Asked, each, judged, kept_apart, kept_rows, span
+from calibrate import TASKS, Asked, each, file_of, judged, kept_apart, kept_rows, parser_of, span
 
 from mene import Judge, Sample
 from mene.curate.raw.sources import Point
-from mene.judge.comparison import COMPARISONS
-from mene.recipe import load_recipe
 from mene.runs.read_ledger import read_verdicts
 from mene.stats.agreement import agreement
 from mene.stats.paired import mcnemar
@@ -78,36 +75,27 @@ def changes(rows: list[Asked], now: dict[str, Verdict], before: dict[str, Verdic
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, help="folder with train/ and bench/ [MENE_DATA]")
-    parser.add_argument("--judge", default="base")
-    parser.add_argument("--work", type=Path, default=Path("develop"))
-    parser.add_argument("--recipe", help="of a training of the judge, whose rows are left out")
+    parser = parser_of(__doc__, "develop")
     parser.add_argument("--trained", type=Path, nargs="*", default=[], help="train.jsonl files")
     parser.add_argument("--against", type=Path, help="folder of an earlier judge, for its rows")
-    parser.add_argument("--only", default=",".join(TASKS), help="tasks, comma-separated")
-    parser.add_argument("--compare", choices=list(COMPARISONS), help="how pairs are judged")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     untrained = in_none_of(given.trained)
-    apart = kept_apart(load_recipe(given.recipe)) if given.recipe else lambda _: True
+    apart = kept_apart(given.recipe)
     table = ["| | rows | figure | against |", "|---|---|---|---|"]
     with Judge(given.judge, mode="verdict", compare=given.compare) as judge:
         for name in given.only.split(","):
             task = replace(TASKS[name], sets=MORE.get(name, TASKS[name].sets), longest=LONGEST)
-            plain = name.replace("/", "-")
             if given.against:
-                shutil.copy(given.against / f"{plain}.rows.jsonl", given.work)
+                shutil.copy(file_of(name, "rows", given.against), given.work)
             rows = kept_rows(
                 name, task, given.data, given.work, lambda p: apart(p) and untrained(p)
             )
-            ledger = f"{plain}.verdicts.jsonl"
-            verdicts = judged(judge, rows, given.work / ledger)
+            verdicts = judged(judge, rows, file_of(name, "verdicts", given.work))
             earlier: dict[str, Verdict] = {}
             if given.against:
-                earlier = {v.id: v for v in read_verdicts(given.against / ledger)}
+                ledger = file_of(name, "verdicts", given.against)
+                earlier = {v.id: v for v in read_verdicts(ledger)}
             parts = defaultdict(list)
             for one in rows:
                 parts[one.source].append(one)

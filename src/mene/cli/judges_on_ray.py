@@ -18,7 +18,7 @@ from mene.judge.judge import Judge
 from mene.judge.jury import Jury
 from mene.judge.memory import memory_of
 from mene.judge.open import HUB_CLIENTS, fetch, open_engine
-from mene.judge.preset import CHOOSING, SERVED, Preset, load_preset
+from mene.judge.preset import ADAPTERS, CHOOSING, SERVED, Preset, load_preset
 from mene.judge.settings import Options, Settings
 from mene.library.load import TEMPLATES, built_in
 
@@ -86,11 +86,7 @@ def with_full_paths(preset: Preset) -> Preset:
         return os.path.abspath(name) if name and os.path.exists(name) else name
 
     weights = preset.weights.model_copy(update={"path": full(preset.weights.path)})
-    changes = {
-        "weights": weights,
-        "adapter": full(preset.adapter),
-        "explainer": full(preset.explainer),
-    }
+    changes = {"weights": weights} | {key: full(getattr(preset, key)) for key in ADAPTERS}
     if built_in(TEMPLATES, preset.template) is None:
         changes["template"] = full(preset.template)
     return preset.model_copy(update=changes)

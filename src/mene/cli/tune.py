@@ -40,7 +40,7 @@ from mene.curate.pair import read_pairs
 from mene.curate.raw.sources import Point
 from mene.errors import UsageError
 from mene.files import write_whole
-from mene.judge.preset import Preset, load_preset, portable
+from mene.judge.preset import Preset, load_preset
 from mene.library.load import TEMPLATES, built_in
 from mene.recipe import Own, Recipe
 from mene.runs.source import STDIN
@@ -209,10 +209,9 @@ def _trained(
         shutil.copy(template, target / "template.jinja")
         template = "template.jinja"
     preset = as_data(tuned_preset(judge, name, form, template, criterion)) | {"template": template}
-    if explainer := judge.explainer:
-        preset["explainer"] = portable(explainer)
-        if preset["explainer"] == explainer:  # not one that ships
-            preset["explainer"] = _copied(Path(explainer), target / "explainer")
+    explainer = judge.explainer
+    if explainer and preset["explainer"] == explainer:  # not one that ships
+        preset["explainer"] = _copied(Path(explainer), target / "explainer")
     text = yaml.safe_dump(preset, sort_keys=False, allow_unicode=True)
     write_whole(target / "judge.yaml", text)
     return True

@@ -158,7 +158,7 @@ class Asker:
             temperature=preset.temperature if tokens else 0.0,
             seed=preset.seed,
             thought_tokens=0 if tokens else preset.thought_tokens,
-            adapter=0 if not tokens or preset.critic == "adapter" else None,
+            adapter=preset.critic_adapter if tokens else 0,
         )
 
     def read(self, completion: Completion, written: tuple[str, ...], scale: Scale) -> Completion:

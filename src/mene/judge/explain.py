@@ -141,8 +141,7 @@ def reason_request(
     if given.label in labels:  # in the model's spelling
         given = given.model_copy(update={"label": asked.labels[labels.index(given.label)]})
     request = request_for(asked, given, judge.template.why, tokens, judge.preset.temperature)
-    adapter = 0 if judge.preset.critic == "adapter" else None
-    return replace(request, adapter=1 if judge.preset.explainer else adapter), cut
+    return replace(request, adapter=judge.preset.explainer_adapter), cut
 
 
 def request_for(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from mene.engines.embedded import Choice, embedded_engine
 from mene.engines.openvino.dtype import Dtype, asked_dtype, dtype_of
 from mene.errors import ModelError, UsageError
 from mene.events import Events, Warn, on_stderr, warner
-from mene.judge.preset import SERVED, Preset, load_preset, preset_names
+from mene.judge.preset import ADAPTERS, SERVED, Preset, load_preset, preset_names
 from mene.weights.convert import convert
 from mene.weights.fetch import fetch_weights, is_here
 
@@ -87,20 +86,18 @@ def open_engine(
     if preset.engine in ("embedded", "openvino", "llamacpp"):
         path = fetch(preset, events)
         assert path is not None
-        adapters = _adapters_of(preset)
+        _check_adapters(preset)
         embedded = preset.engine == "embedded"
-        chosen = embedded_engine(path, adapters) if embedded else Choice(preset.engine)
+        chosen = embedded_engine(path, preset.adapters) if embedded else Choice(preset.engine)
         dtype = (
             dtype_of(preset.dtype, path, warner(events)) if chosen.name == "openvino" else "float32"
         )
-        start = partial(
-            _start_embedded, preset, path, adapters, chosen, dtype, critique, concurrency, events
-        )
+        start = partial(_start_embedded, preset, path, chosen, dtype, critique, concurrency, events)
         if load:
             return start()
         from mene.engines.later import LaterEngine
 
-        return LaterEngine(path, adapters, preset.context, start, chosen.name, dtype)
+        return LaterEngine(path, preset.adapters, preset.context, start, chosen.name, dtype)
     if preset.engine == "transformers":
         from mene.engines.transformers.engine import TransformersEngine
 
@@ -133,25 +130,24 @@ def open_engine(
     return OpenAIEngine(weights.served or "", weights.url, **pace)
 
 
-def _adapters_of(preset: Preset) -> tuple[Path, ...]:
-    """Return a preset's adapters, after checking that they are there.
+def _check_adapters(preset: Preset) -> None:
+    """Check that a preset's adapters are there.
 
     Raises:
         UsageError: one is not.
     """
-    for key, adapter in (("adapter", preset.adapter), ("explainer", preset.explainer)):
+    for key in ADAPTERS:
+        adapter = getattr(preset, key)
         if adapter and not os.path.exists(adapter):
             raise UsageError(
                 f"judge {preset.name}: {key}: {adapter} is neither beside the preset nor in the working folder; copy it there, "
                 "or give its full path"
             )
-    return preset.adapters
 
 
 def _start_embedded(
     preset: Preset,
     path: Path,
-    adapters: Sequence[Path],
     chosen: Choice,
     dtype: Dtype,
     critique: bool,
@@ -164,7 +160,7 @@ def _start_embedded(
 
         return OpenVINOEngine(
             path,
-            adapters=adapters,
+            adapters=preset.adapters,
             dtype=dtype,
             context=preset.context,
             rows=concurrency,
@@ -183,7 +179,7 @@ def _start_embedded(
 
     return LlamaCppEngine(
         path,
-        adapters=adapters,
+        adapters=preset.adapters,
         slots=concurrency or (CRITIQUE_SLOTS if critique else 1),
         writers=concurrency or CRITIQUE_SLOTS,
         context=preset.context,

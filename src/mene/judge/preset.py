@@ -39,6 +39,8 @@ _DTYPES = {
 }
 # Engines that call a server.
 SERVED = tuple(APIS)
+# Keys that name an adapter, in the order in which ``Request.adapter`` numbers them.
+ADAPTERS = ("adapter", "explainer")
 # Engines that can hold a second adapter beside the first, and use either.
 TWO_ADAPTERS = ("embedded", "openvino", "llamacpp")
 # Engines that leave something to the machine: the engine itself, or its number format.
@@ -128,7 +130,7 @@ class Preset(BaseModel):
     def _one(cls, value: object) -> object:
         return [value] if isinstance(value, dict) else value
 
-    @field_validator("adapter", "explainer")
+    @field_validator(*ADAPTERS)
     @classmethod
     def _named(cls, value: str | None) -> str | None:
         return value or None
@@ -162,7 +164,17 @@ class Preset(BaseModel):
     @property
     def adapters(self) -> tuple[Path, ...]:
         """The adapters as files, as ``Request.adapter`` numbers them."""
-        return tuple(Path(one) for one in (self.adapter, self.explainer) if one)
+        return tuple(Path(one) for key in ADAPTERS if (one := getattr(self, key)))
+
+    @property
+    def critic_adapter(self) -> int | None:
+        """``Request.adapter`` of critiques, and of the labels after them."""
+        return 0 if self.critic == "adapter" else None
+
+    @property
+    def explainer_adapter(self) -> int | None:
+        """``Request.adapter`` of reasons after a label."""
+        return 1 if self.explainer else self.critic_adapter
 
     @model_validator(mode="before")
     @classmethod
@@ -247,10 +259,7 @@ def _beside(folder: Path, preset: Preset) -> Preset:
             path = shipped
         return str(path.resolve()) if os.path.exists(path) else name
 
-    changes: dict[str, Any] = {
-        "adapter": full(preset.adapter),
-        "explainer": full(preset.explainer),
-    }
+    changes: dict[str, Any] = {key: full(getattr(preset, key)) for key in ADAPTERS}
     if built_in(TEMPLATES, preset.template) is None:
         changes["template"] = template = full(preset.template)
         _check_inside(folder, str(template), preset)

@@ -192,10 +192,9 @@ def _lower(
 ) -> Read | None:
     """Return how packs are read: from stored states if the recipe says so. None if computing them was interrupted."""
     if not recipe.train.keep_lower:
-        # FlexAttention is compiled for each size, so all packs have the same.
-        room = recipe.train.pack_tokens if is_flexible(loaded.model) else 1
-        if loaded.device == "cpu":
-            room = ROOM
+        room = ROOM if loaded.device == "cpu" else 1
+        if is_flexible(loaded.model):  # compiled for each size, so all packs have the same
+            room = recipe.train.pack_tokens
         return partial(tensors, room=room)
     lower = Lower(output / "lower", loaded.identity, untrained(loaded.model))
     if not lower.layers:

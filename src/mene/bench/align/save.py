@@ -11,7 +11,7 @@ import yaml
 from mene.bench.align.align import Alignment
 from mene.files import write_whole
 from mene.judge.calibration import Calibration
-from mene.judge.preset import Preset, portable
+from mene.judge.preset import ADAPTERS, Preset, portable
 from mene.library.load import TEMPLATES, built_in
 
 OWN = "# Written by `mene align`"  # first words of a file that may be overwritten
@@ -36,9 +36,6 @@ def save(
 
     calibrations = [chosen, *(c for c in others if of(c) != of(chosen))]
     data = as_data(preset)
-    for key in ("adapter", "explainer"):
-        if data.get(key):
-            data[key] = portable(data[key])
     data["name"] = target.stem
     data["calibrations"] = [c.model_dump(mode="json", exclude_defaults=True) for c in calibrations]
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
@@ -46,7 +43,9 @@ def save(
 
 
 def as_data(preset: Preset) -> dict[str, Any]:
-    """Return a preset as the data of its file. A template of its own has its full path; other paths are as they are."""
+    """Return a preset as the data of its file. Adapters that ship have names that are valid elsewhere; a template of its own has
+    its full path; other paths are as they are."""
     data = preset.model_dump(mode="json", exclude_defaults=True)
+    data |= {key: portable(data[key]) for key in ADAPTERS if data.get(key)}
     template = built_in(TEMPLATES, preset.template) or str(Path(preset.template).resolve())
     return data | {"mode": preset.mode, "compare": preset.compare, "template": template}

@@ -45,8 +45,8 @@ class SharedStart:
     def read(self, first: list[Request], calls: Calls) -> None:
         """Read the prefix that all of ``first`` share, and copy its KV cache to every slot."""
         prompts: list[str] = []
-        used = {request.adapter for request in first}
-        if len(used) != 1:
+        chosen = [self._lora(request.adapter) for request in first]
+        if any(lora != chosen[0] for lora in chosen):
             return  # llama.cpp's cache depends on the adapter
         for request in first:
             with suppress(EngineError):  # the row itself will report it
@@ -64,8 +64,7 @@ class SharedStart:
         if turn is None:
             return
         try:
-            lora = self._lora(used.pop())
-            read = self._caches.share(self._texts.tokens(shared), calls, lora)
+            read = self._caches.share(self._texts.tokens(shared), calls, chosen[0])
             with self._lock:
                 self._owed += read
         except (EngineError, OSError):
